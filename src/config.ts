@@ -1,0 +1,223 @@
+// Every setting of the service, read once from the environment (and `.env`), checked and frozen.
+// `docs/reference/settings.md` and `.env.example` are generated from this schema.
+
+import { readFileSync } from 'node:fs'
+import { parseEnv } from 'node:util'
+import { type Static, type TSchema, Type } from '@sinclair/typebox'
+import { Value } from '@sinclair/typebox/value'
+
+const port = (description: string) => Type.Integer({ minimum: 0, maximum: 65_535, description })
+const count = (description: string, minimum = 0, maximum = 1_000_000) =>
+  Type.Integer({ minimum, maximum, description })
+const milliseconds = (description: string, minimum = 1) => Type.Integer({ minimum, maximum: 3_600_000, description })
+const seconds = (description: string, minimum = 1) => Type.Integer({ minimum, maximum: 604_800, description })
+const bytes = (description: string, maximum: number) => Type.Integer({ minimum: 1, maximum, description })
+const text = (description: string) => Type.String({ minLength: 1, description })
+const secret = (description: string) => Type.String({ minLength: 1, description, secret: true })
+const choice = <T extends string[]>(values: [...T], description: string) =>
+  Type.Union(
+    values.map((value) => Type.Literal(value)),
+    { description },
+  ) as unknown as ReturnType<typeof Type.Unsafe<T[number]>>
+const onOff = (description: string) => choice(['on', 'off'], description)
+
+const MIB = 1024 * 1024
+
+/** One property per environment variable; the key is its name. Times carry their unit in the name. */
+export const Settings = Type.Object({
+  APP_ENV: choice(
+    ['development', 'staging', 'production'],
+    'Profile that the defaults are taken from. `RUST_ENV` and `NODE_ENV` are read when it is absent.',
+  ),
+  HOST: text('Address to listen on. Without tokens only a loopback address is accepted.'),
+  PORT: port('Port of the HTTP API; 0 takes a free one.'),
+  METRICS_PORT: Type.Optional(port('When set, `GET /metrics` is served on this port too, alone and without a token.')),
+  METRICS_HOST: Type.Optional(text('Address of the metrics port; `HOST` when absent.')),
+  DATABASE_URL: Type.Optional(
+    secret('PostgreSQL to keep the events in. Absent: a PostgreSQL of its own is started below `DATA_DIR`.'),
+  ),
+  DATABASE_DIRECT_URL: Type.Optional(
+    secret('The same database without a connection pooler, for migrations and wake-ups; `DATABASE_URL` when absent.'),
+  ),
+  DATABASE_SCHEMA: Type.String({
+    pattern: '^[a-z_][a-z0-9_]{0,62}$',
+    description: 'Schema that holds every object of the store; one schema is one store.',
+  }),
+  DATA_DIR: text('Folder of the embedded PostgreSQL, relative to the working folder.'),
+  DATABASE_MAX_CONNECTIONS: count('Largest number of pooled connections.', 1, 1000),
+  DATABASE_MIN_CONNECTIONS: count('Connections that are kept open and warm.', 0, 1000),
+  DATABASE_ACQUIRE_TIMEOUT_MS: milliseconds(
+    'Longest wait for a pooled connection; then the answer is 503 `pool_exhausted`.',
+  ),
+  DATABASE_CONNECT_TIMEOUT_MS: milliseconds('Longest time to open a connection.'),
+  DATABASE_IDLE_TIMEOUT_SECONDS: seconds('An idle connection above the minimum is closed after this long.'),
+  DATABASE_MAX_LIFETIME_SECONDS: seconds(
+    'A connection is replaced after this long; each gets up to 10 % less, so that they do not expire together.',
+  ),
+  DATABASE_TEST_AFTER_IDLE_MS: milliseconds(
+    'A connection that was idle for longer is tested before it is handed out.',
+    0,
+  ),
+  DATABASE_LOCK_TIMEOUT_MS: milliseconds('Longest wait for a lock inside the database; then 503 `busy`.'),
+  DATABASE_STATEMENT_TIMEOUT_MS: milliseconds('Longest run of one statement on the server; then 503 `timeout`.'),
+  DATABASE_QUERY_TIMEOUT_MS: milliseconds('Longest wait for the answer of one query, measured in the service.'),
+  REQUEST_TIMEOUT_MS: milliseconds('Longest time for one HTTP request that neither streams nor follows.'),
+  MIGRATE_ON_START: Type.Optional(
+    onOff('Apply pending migrations at start. Absent: on with the embedded PostgreSQL, off otherwise.'),
+  ),
+  MIGRATIONS_OVER_HTTP: Type.Optional(
+    onOff('Allow `POST /migrations`. Absent: on with the embedded PostgreSQL, off otherwise.'),
+  ),
+  MIGRATION_LOCK_TIMEOUT_MS: milliseconds('Longest wait for another process that migrates.'),
+  ANNALS_TOKENS: Type.Optional(
+    secret(
+      'Comma-separated `scope[+scope]:token`; scopes are `read`, `append`, `metrics`, `admin`; a token is plain (16 characters or more) or `sha256:<hex>`.',
+    ),
+  ),
+  ANNALS_TOKENS_FILE: Type.Optional(text('File with one such entry a line; a change is taken up within 10 seconds.')),
+  MAX_BODY_BYTES: bytes('Largest request body.', 64 * MIB),
+  MAX_EVENT_BYTES: bytes('Largest data of one event.', 16 * MIB),
+  MAX_METADATA_BYTES: bytes('Largest metadata of one event.', MIB),
+  MAX_EVENTS_PER_REQUEST: count('Most events in one append request.', 1, 10_000),
+  APPEND_QUEUE_MAX_EVENTS: count('Most events that wait for the append gate; then 503 `overloaded`.', 1),
+  APPEND_QUEUE_MAX_BYTES: bytes('Most bytes that wait for the append gate; then 503 `overloaded`.', 4096 * MIB),
+  APPEND_QUEUE_TIMEOUT_MS: milliseconds('Longest wait for the append gate; then 503 `overloaded`.'),
+  LOG_LEVEL: choice(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'Least severe line that is logged.'),
+  LOG_REQUESTS: choice(
+    ['all', 'slow', 'errors', 'off'],
+    'Which requests get a log line: every one, those slower than `SLOW_REQUEST_MS` and server errors, server errors only, or none.',
+  ),
+  SLOW_REQUEST_MS: milliseconds('From this duration on a request counts as slow.'),
+  SHUTDOWN_TIMEOUT_MS: milliseconds('Longest time for requests in flight after SIGTERM; what is left is then cut.'),
+})
+
+export type Settings = Static<typeof Settings>
+export type SettingName = keyof Settings
+export type Profile = Settings['APP_ENV']
+
+const DEFAULTS: Partial<Settings> = {
+  HOST: '127.0.0.1',
+  PORT: 8080,
+  DATABASE_SCHEMA: 'public',
+  DATA_DIR: '.annals',
+  DATABASE_ACQUIRE_TIMEOUT_MS: 2_000,
+  DATABASE_CONNECT_TIMEOUT_MS: 2_000,
+  DATABASE_IDLE_TIMEOUT_SECONDS: 600,
+  DATABASE_MAX_LIFETIME_SECONDS: 1_800,
+  DATABASE_TEST_AFTER_IDLE_MS: 1_000,
+  DATABASE_LOCK_TIMEOUT_MS: 2_000,
+  DATABASE_STATEMENT_TIMEOUT_MS: 4_000,
+  DATABASE_QUERY_TIMEOUT_MS: 5_000,
+  REQUEST_TIMEOUT_MS: 7_500,
+  MIGRATION_LOCK_TIMEOUT_MS: 30_000,
+  MAX_BODY_BYTES: 5 * MIB,
+  MAX_EVENT_BYTES: MIB,
+  MAX_METADATA_BYTES: 64 * 1024,
+  MAX_EVENTS_PER_REQUEST: 1_000,
+  APPEND_QUEUE_MAX_EVENTS: 20_000,
+  APPEND_QUEUE_MAX_BYTES: 64 * MIB,
+  APPEND_QUEUE_TIMEOUT_MS: 2_000,
+  LOG_LEVEL: 'info',
+  LOG_REQUESTS: 'slow',
+  SLOW_REQUEST_MS: 1_000,
+  SHUTDOWN_TIMEOUT_MS: 8_000,
+}
+
+/** Defaults that differ by profile: connection numbers as in the user's documents (development 5, production 20/5). */
+export const PROFILES: Record<Profile, Partial<Settings>> = {
+  development: { DATABASE_MAX_CONNECTIONS: 5, DATABASE_MIN_CONNECTIONS: 1 },
+  staging: { DATABASE_MAX_CONNECTIONS: 10, DATABASE_MIN_CONNECTIONS: 2 },
+  production: { DATABASE_MAX_CONNECTIONS: 20, DATABASE_MIN_CONNECTIONS: 5 },
+}
+
+/** The default of one setting in one profile; undefined when there is none. */
+export const defaultOf = (name: SettingName, profile: Profile): string | number | undefined =>
+  PROFILES[profile][name] ?? DEFAULTS[name]
+
+/** A setting that can't be used; the message names the variable and what is allowed. */
+export class SettingsError extends Error {
+  override name = 'SettingsError'
+}
+
+export interface LoadedSettings {
+  settings: Readonly<Settings>
+  /** Where each value came from. */
+  origins: Readonly<Record<string, 'environment' | 'profile' | 'default'>>
+}
+
+/**
+ * Reads the settings from `env`. An empty value counts as absent.
+ * @throws SettingsError naming the first variable that is wrong and what it may be.
+ */
+export function loadSettings(env: Record<string, string | undefined>): LoadedSettings {
+  const values: Record<string, unknown> = {}
+  const origins: Record<string, 'environment' | 'profile' | 'default'> = {}
+  const profile = profileOf(env)
+  for (const [name, schema] of Object.entries(Settings.properties)) {
+    const given = name === 'APP_ENV' ? profile : env[name]
+    if (given !== undefined && given !== '') {
+      values[name] = readValue(name, schema, given)
+      origins[name] = 'environment'
+      continue
+    }
+    const value = defaultOf(name as SettingName, profile)
+    if (value === undefined) continue
+    values[name] = value
+    origins[name] = PROFILES[profile][name as SettingName] === undefined ? 'default' : 'profile'
+  }
+  const settings = values as Settings
+  checkTogether(settings, origins)
+  return { settings: Object.freeze(settings), origins: Object.freeze(origins) }
+}
+
+/** Variables of the file `.env` in `folder`, below those of `env`; no file is no variables. */
+export function withEnvFile(env: Record<string, string | undefined>, folder: string): Record<string, string | undefined> {
+  try {
+    return { ...(parseEnv(readFileSync(`${folder}/.env`, 'utf8')) as Record<string, string>), ...env }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return env
+    throw new SettingsError(`.env can't be read: ${(error as Error).message}`)
+  }
+}
+
+function profileOf(env: Record<string, string | undefined>): Profile {
+  const given = env['APP_ENV'] || env['RUST_ENV'] || env['NODE_ENV'] || 'development'
+  // NODE_ENV=test is a habit of test runners, not a profile of ours.
+  if (!env['APP_ENV'] && given === 'test') return 'development'
+  return readValue('APP_ENV', Settings.properties.APP_ENV, given) as Profile
+}
+
+function readValue(name: string, schema: TSchema, given: string): unknown {
+  const value = schema['type'] === 'integer' && /^-?\d{1,15}$/.test(given) ? Number(given) : given
+  if (Value.Check(schema, value)) return value
+  const shown = schema['secret'] ? '' : ` is ${JSON.stringify(given)}, but`
+  throw new SettingsError(`${name}${shown} must be ${allowed(schema)}`)
+}
+
+/** What a setting may be, in words. */
+export function allowed(schema: TSchema): string {
+  if (schema['anyOf']) return `one of ${(schema['anyOf'] as TSchema[]).map((each) => each['const']).join(', ')}`
+  if (schema['type'] === 'integer') return `a whole number from ${schema['minimum']} to ${schema['maximum']}`
+  if (schema['pattern']) return `text that matches ${schema['pattern']}`
+  return 'text'
+}
+
+function checkTogether(settings: Settings, origins: Record<string, string>): void {
+  const { DATABASE_MIN_CONNECTIONS: min, DATABASE_MAX_CONNECTIONS: max } = settings
+  if (min > max) {
+    // A lone maximum below the profile's minimum lowers the minimum; only two explicit values can contradict.
+    if (origins['DATABASE_MIN_CONNECTIONS'] === 'environment') {
+      throw new SettingsError(`DATABASE_MIN_CONNECTIONS is ${min}, but must be at most DATABASE_MAX_CONNECTIONS (${max})`)
+    }
+    settings.DATABASE_MIN_CONNECTIONS = max
+  }
+  for (const name of ['DATABASE_URL', 'DATABASE_DIRECT_URL'] as const) {
+    const url = settings[name]
+    if (url !== undefined && !/^postgres(ql)?:\/\//.test(url)) {
+      throw new SettingsError(`${name} must be a URL that starts with postgres:// or postgresql://`)
+    }
+  }
+  if (settings.DATABASE_DIRECT_URL !== undefined && settings.DATABASE_URL === undefined) {
+    throw new SettingsError('DATABASE_DIRECT_URL is set, but DATABASE_URL is not: set both, or neither')
+  }
+}
