@@ -7,8 +7,7 @@ import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 
 const port = (description: string) => Type.Integer({ minimum: 0, maximum: 65_535, description })
-const count = (description: string, minimum = 0, maximum = 1_000_000) =>
-  Type.Integer({ minimum, maximum, description })
+const count = (description: string, minimum = 0, maximum = 1_000_000) => Type.Integer({ minimum, maximum, description })
 const milliseconds = (description: string, minimum = 1) => Type.Integer({ minimum, maximum: 3_600_000, description })
 const seconds = (description: string, minimum = 1) => Type.Integer({ minimum, maximum: 604_800, description })
 const bytes = (description: string, maximum: number) => Type.Integer({ minimum: 1, maximum, description })
@@ -82,7 +81,10 @@ export const Settings = Type.Object({
   APPEND_QUEUE_MAX_EVENTS: count('Most events that wait for the append gate; then 503 `overloaded`.', 1),
   APPEND_QUEUE_MAX_BYTES: bytes('Most bytes that wait for the append gate; then 503 `overloaded`.', 4096 * MIB),
   APPEND_QUEUE_TIMEOUT_MS: milliseconds('Longest wait for the append gate; then 503 `overloaded`.'),
-  LOG_LEVEL: choice(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], 'Least severe line that is logged.'),
+  LOG_LEVEL: choice(
+    ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
+    'Least severe line that is logged.',
+  ),
   LOG_REQUESTS: choice(
     ['all', 'slow', 'errors', 'off'],
     'Which requests get a log line: every one, those slower than `SLOW_REQUEST_MS` and server errors, server errors only, or none.',
@@ -171,7 +173,10 @@ export function loadSettings(env: Record<string, string | undefined>): LoadedSet
 }
 
 /** Variables of the file `.env` in `folder`, below those of `env`; no file is no variables. */
-export function withEnvFile(env: Record<string, string | undefined>, folder: string): Record<string, string | undefined> {
+export function withEnvFile(
+  env: Record<string, string | undefined>,
+  folder: string,
+): Record<string, string | undefined> {
   try {
     return { ...(parseEnv(readFileSync(`${folder}/.env`, 'utf8')) as Record<string, string>), ...env }
   } catch (error) {
@@ -207,7 +212,9 @@ function checkTogether(settings: Settings, origins: Record<string, string>): voi
   if (min > max) {
     // A lone maximum below the profile's minimum lowers the minimum; only two explicit values can contradict.
     if (origins['DATABASE_MIN_CONNECTIONS'] === 'environment') {
-      throw new SettingsError(`DATABASE_MIN_CONNECTIONS is ${min}, but must be at most DATABASE_MAX_CONNECTIONS (${max})`)
+      throw new SettingsError(
+        `DATABASE_MIN_CONNECTIONS is ${min}, but must be at most DATABASE_MAX_CONNECTIONS (${max})`,
+      )
     }
     settings.DATABASE_MIN_CONNECTIONS = max
   }

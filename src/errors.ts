@@ -44,8 +44,16 @@ const catalogue = {
     hint: 'Set `MIGRATIONS_OVER_HTTP=on`, or run `annals migrate up`.',
   },
   route_not_found: { status: 404, title: 'There is no such route', hint: 'See `/docs` for all routes.' },
-  stream_not_found: { status: 404, title: 'The stream does not exist', hint: 'A stream exists from its first event on.' },
-  event_not_found: { status: 404, title: 'There is no event with this id', hint: 'Check the id; it is case-sensitive.' },
+  stream_not_found: {
+    status: 404,
+    title: 'The stream does not exist',
+    hint: 'A stream exists from its first event on.',
+  },
+  event_not_found: {
+    status: 404,
+    title: 'There is no event with this id',
+    hint: 'Check the id; it is case-sensitive.',
+  },
   snapshot_not_found: {
     status: 404,
     title: 'The stream has no snapshot',
