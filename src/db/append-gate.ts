@@ -1,0 +1,210 @@
+// Group commit: while one batch is being committed the next one collects, so a single transaction at a time carries
+// all appends of the process. That orders positions by commit, and one fsync answers dozens of requests.
+
+import { AppError } from '../errors.ts'
+import type { AppendRequest } from './event-store.ts'
+
+/** Sends one batch. Rejects with {@link BatchError} when it is known what became of it. */
+export type SendBatch<Answer> = (requests: AppendRequest[], deadlineAt: number) => Promise<Answer[]>
+
+export interface GateLimits {
+  /** Most events that wait; the next request is refused. */
+  maxQueuedEvents: number
+  maxQueuedBytes: number
+  /** Longest wait before being sent. */
+  queueTimeoutMs: number
+  /** Longest time from arrival to answer. */
+  requestTimeoutMs: number
+}
+
+export interface GateObserver {
+  /** A batch was answered; `seconds` from sending to the answer. */
+  batchCommitted(events: number, seconds: number): void
+  /** A request was refused because too much was waiting. */
+  overloaded(): void
+}
+
+// One statement this large costs milliseconds, so that neighbours don't wait for it; measured flat from 500 on.
+const MAX_BATCH_EVENTS = 1_000
+const MAX_BATCH_BYTES = 4 * 1024 * 1024
+const SWEEP_MS = 100
+
+interface Waiting<Answer> {
+  request: AppendRequest
+  events: number
+  bytes: number
+  arrivedAt: number
+  resolve(answer: Answer): void
+  reject(error: unknown): void
+}
+
+/** The queue before the one connection that appends. */
+export class AppendGate<Answer> {
+  readonly #send: SendBatch<Answer>
+  readonly #limits: GateLimits
+  readonly #observer: GateObserver
+  #queue: Waiting<Answer>[] = []
+  #sent: Waiting<Answer>[] = []
+  #queuedEvents = 0
+  #queuedBytes = 0
+  #isSending = false
+  #isClosed = false
+  #sweeper: NodeJS.Timeout | undefined
+  #whenIdle: (() => void)[] = []
+
+  constructor(send: SendBatch<Answer>, limits: GateLimits, observer: GateObserver) {
+    this.#send = send
+    this.#limits = limits
+    this.#observer = observer
+  }
+
+  /** Events that wait to be sent. */
+  get queuedEvents(): number {
+    return this.#queuedEvents
+  }
+
+  /**
+   * Queues one request and answers when its batch is committed.
+   * @throws AppError `overloaded`, `shutting_down`, `commit_outcome_unknown`, or what the batch failed with
+   */
+  append(request: AppendRequest): Promise<Answer> {
+    if (this.#isClosed) return Promise.reject(new AppError('shutting_down', 'The store is closing.'))
+    const { events, bytes } = sizeOf(request)
+    if (
+      this.#queuedEvents + events > this.#limits.maxQueuedEvents ||
+      this.#queuedBytes + bytes > this.#limits.maxQueuedBytes
+    ) {
+      this.#observer.overloaded()
+      return Promise.reject(overloaded('Too many events are waiting to be stored.'))
+    }
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ request, events, bytes, arrivedAt: performance.now(), resolve, reject })
+      this.#queuedEvents += events
+      this.#queuedBytes += bytes
+      this.#sweeper ??= setInterval(() => this.#sweep(), SWEEP_MS).unref()
+      this.#pump()
+    })
+  }
+
+  /** Takes no more requests; resolves when those that wait are answered. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    if (this.#isSending || this.#queue.length > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve))
+    clearInterval(this.#sweeper)
+  }
+
+  #pump(): void {
+    if (this.#isSending) return
+    const batch = this.#take()
+    if (batch.length === 0) {
+      for (const resolve of this.#whenIdle.splice(0)) resolve()
+      return
+    }
+    this.#isSending = true
+    this.#sent = batch
+    void this.#deliver(batch).finally(() => {
+      this.#isSending = false
+      this.#sent = []
+      this.#pump()
+    })
+  }
+
+  // A request whose ids are claimed earlier in the batch has to see that one's outcome, so it waits for the next.
+  #take(): Waiting<Answer>[] {
+    const batch: Waiting<Answer>[] = []
+    const claimed = new Set<string>()
+    let events = 0
+    let bytes = 0
+    let left: Waiting<Answer>[] | undefined
+    let index = 0
+    for (; index < this.#queue.length; index++) {
+      const waiting = this.#queue[index] as Waiting<Answer>
+      if (batch.length > 0 && (events + waiting.events > MAX_BATCH_EVENTS || bytes + waiting.bytes > MAX_BATCH_BYTES)) {
+        break
+      }
+      if (claims(waiting.request, claimed)) {
+        batch.push(waiting)
+        events += waiting.events
+        bytes += waiting.bytes
+      } else {
+        left ??= []
+        left.push(waiting)
+      }
+    }
+    this.#queue = left === undefined ? this.#queue.slice(index) : left.concat(this.#queue.slice(index))
+    this.#queuedEvents -= events
+    this.#queuedBytes -= bytes
+    return batch
+  }
+
+  async #deliver(batch: Waiting<Answer>[]): Promise<void> {
+    const sentAt = performance.now()
+    const deadlineAt = (batch[0] as Waiting<Answer>).arrivedAt + this.#limits.requestTimeoutMs
+    try {
+      const answers = await this.#send(
+        batch.map((waiting) => waiting.request),
+        deadlineAt,
+      )
+      this.#observer.batchCommitted(
+        batch.reduce((sum, waiting) => sum + waiting.events, 0),
+        (performance.now() - sentAt) / 1000,
+      )
+      for (let i = 0; i < batch.length; i++) (batch[i] as Waiting<Answer>).resolve(answers[i] as Answer)
+    } catch (error) {
+      // `internal` is an error that the content of one request may have caused: its neighbours must not pay for it.
+      if (batch.length > 1 && error instanceof AppError && error.code === 'internal') {
+        for (const waiting of batch) await this.#deliver([waiting])
+        return
+      }
+      for (const waiting of batch) waiting.reject(error)
+    }
+  }
+
+  #sweep(): void {
+    const now = performance.now()
+    if (this.#queue.length === 0 && !this.#isSending) {
+      clearInterval(this.#sweeper)
+      this.#sweeper = undefined
+      return
+    }
+    const stale = (waiting: Waiting<Answer>) => now - waiting.arrivedAt > this.#limits.queueTimeoutMs
+    if (this.#queue.some(stale)) {
+      for (const waiting of this.#queue.filter(stale)) {
+        this.#queuedEvents -= waiting.events
+        this.#queuedBytes -= waiting.bytes
+        this.#observer.overloaded()
+        waiting.reject(overloaded('The request waited too long to be stored.'))
+      }
+      this.#queue = this.#queue.filter((waiting) => !stale(waiting))
+    }
+    for (const waiting of this.#sent) {
+      if (now - waiting.arrivedAt > this.#limits.requestTimeoutMs) waiting.reject(outcomeUnknown())
+    }
+  }
+}
+
+/** 503 `commit_outcome_unknown`: the batch was sent, and nothing could be learned of it in time. */
+export const outcomeUnknown = (cause?: unknown): AppError =>
+  new AppError('commit_outcome_unknown', 'The database did not say whether the events were stored.', { cause })
+
+const overloaded = (detail: string): AppError => new AppError('overloaded', detail)
+
+function sizeOf(request: AppendRequest): { events: number; bytes: number } {
+  let events = 0
+  let bytes = 0
+  for (const append of request.appends) {
+    events += append.events.length
+    for (const event of append.events) bytes += event.data.length + (event.metadata?.length ?? 0) + 100
+  }
+  return { events, bytes }
+}
+
+function claims(request: AppendRequest, claimed: Set<string>): boolean {
+  for (const append of request.appends) {
+    for (const event of append.events) if (event.hasClientId && claimed.has(event.id)) return false
+  }
+  for (const append of request.appends) {
+    for (const event of append.events) if (event.hasClientId) claimed.add(event.id)
+  }
+  return true
+}

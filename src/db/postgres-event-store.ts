@@ -1,0 +1,294 @@
+// The event store on PostgreSQL: appends through the gate, reads over the pool.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { PoolClient, QueryArrayConfig } from 'pg'
+import { AppError } from '../errors.ts'
+import { AppendBatch, APPLIED, type BatchAnswer, CONFLICT, ID_STORED, readBatchAnswer } from './append-events.ts'
+import { AppendGate, type GateLimits, type GateObserver, outcomeUnknown } from './append-gate.ts'
+import type {
+  Appended,
+  AppendOutcome,
+  AppendRequest,
+  EventStore,
+  FailedCondition,
+  FeedPage,
+  FeedQuery,
+  StreamInfo,
+  StreamListQuery,
+  StreamPage,
+  StreamQuery,
+} from './event-store.ts'
+import { listStreamsStatement, streamInfoStatement } from './list-streams.ts'
+import { isSurelyNotApplied, translatePgError } from './pg-errors.ts'
+import type { MeasuredPool } from './pool.ts'
+import {
+  eventStatement,
+  feedPage,
+  feedStatement,
+  type Statement,
+  storedEventsStatement,
+  streamPage,
+  streamStatement,
+} from './read-events.ts'
+import { replayOutcome, type StoredEvent } from './replay.ts'
+import { quoteIdentifier } from './sql.ts'
+
+export interface StoreObserver extends GateObserver {
+  appended(events: number): void
+  conflicted(): void
+  replayed(): void
+  /** An unknown outcome was settled, or could not be. */
+  settled(isKnown: boolean): void
+}
+
+export interface StoreOptions {
+  pool: MeasuredPool
+  schema: string
+  lockTimeoutMs: number
+  limits: GateLimits
+  observer: StoreObserver
+  /** Named prepared statements: not behind a pooler in transaction mode. */
+  usesPreparedStatements: boolean
+}
+
+// Some ids of the request are stored already; reading them tells a retry from a mistake.
+type GateAnswer = AppendOutcome | { kind: 'ids_stored'; isOwn: boolean }
+
+const MAX_SERIALIZATION_RETRIES = 5
+const SETTLE_PAUSE_MS = 50
+
+export class PostgresEventStore implements EventStore {
+  readonly #pool: MeasuredPool
+  readonly #schema: string
+  readonly #batch: AppendBatch
+  readonly #gate: AppendGate<GateAnswer>
+  readonly #observer: StoreObserver
+  readonly #usesPreparedStatements: boolean
+
+  constructor(options: StoreOptions) {
+    this.#pool = options.pool
+    this.#schema = options.schema
+    this.#observer = options.observer
+    this.#usesPreparedStatements = options.usesPreparedStatements
+    this.#batch = new AppendBatch(options.schema, options.lockTimeoutMs)
+    this.#gate = new AppendGate((requests, deadlineAt) => this.#send(requests, deadlineAt), options.limits, options.observer)
+  }
+
+  /** Events that wait for the gate. */
+  get queuedEvents(): number {
+    return this.#gate.queuedEvents
+  }
+
+  append(requests: AppendRequest[]): Promise<AppendOutcome[]> {
+    return Promise.all(requests.map((request) => this.appendOne(request)))
+  }
+
+  /** As {@link append}, for one request. */
+  async appendOne(request: AppendRequest): Promise<AppendOutcome> {
+    try {
+      const answer = await this.#gate.append(request)
+      const outcome = answer.kind === 'ids_stored' ? await this.#replay(request, answer.isOwn) : answer
+      this.#count(outcome)
+      return outcome
+    } catch (error) {
+      return { kind: 'failed', error: error instanceof AppError ? error : translatePgError(error) }
+    }
+  }
+
+  async readStream(query: StreamQuery): Promise<StreamPage> {
+    return streamPage(await this.#rows(streamStatement(this.#schema, query)))
+  }
+
+  async readFeed(query: FeedQuery): Promise<FeedPage> {
+    return feedPage(await this.#rows(feedStatement(this.#schema, query)))
+  }
+
+  async readEvent(eventId: string): Promise<string | null> {
+    const rows = await this.#rows(eventStatement(this.#schema, eventId))
+    return (rows[0]?.[0] as string | undefined) ?? null
+  }
+
+  async listStreams(query: StreamListQuery): Promise<StreamInfo[]> {
+    return (await this.#rows(listStreamsStatement(this.#schema, query))).map(streamInfo)
+  }
+
+  async readStreamInfo(streamId: string): Promise<StreamInfo | null> {
+    const rows = await this.#rows(streamInfoStatement(this.#schema, streamId))
+    return rows[0] === undefined ? null : streamInfo(rows[0])
+  }
+
+  async head(): Promise<number> {
+    const rows = await this.#rows({
+      name: 'annals_head',
+      text: `SELECT position FROM ${quoteIdentifier(this.#schema)}.annals_head`,
+      values: [],
+    })
+    return Number(rows[0]?.[0])
+  }
+
+  /** Answers what waits, and takes no more; the pool is its owner's to end. */
+  close(): Promise<void> {
+    return this.#gate.close()
+  }
+
+  async #rows(statement: Statement): Promise<(string | number | null)[][]> {
+    try {
+      const { rows } = await this.#pool.query(this.#config(statement))
+      return rows as (string | number | null)[][]
+    } catch (error) {
+      throw translatePgError(error)
+    }
+  }
+
+  #config({ name, text, values }: Statement): QueryArrayConfig {
+    return name !== undefined && this.#usesPreparedStatements
+      ? { name, text, values, rowMode: 'array' }
+      : { text, values, rowMode: 'array' }
+  }
+
+  async #send(requests: AppendRequest[], deadlineAt: number): Promise<GateAnswer[]> {
+    for (let retry = 0; ; retry++) {
+      const client = await this.#pool.connect()
+      try {
+        const answer = await this.#execute(client, requests, false)
+        return readAnswers(requests, answer, false)
+      } catch (error) {
+        if (!isSurelyNotApplied(error)) return await this.#settle(requests, deadlineAt, backendOf(client), error)
+        const translated = translatePgError(error)
+        if (translated.code !== 'busy' || retry >= MAX_SERIALIZATION_RETRIES || !isSerialization(error)) throw translated
+      }
+    }
+  }
+
+  async #execute(client: PoolClient, requests: AppendRequest[], lookUpAll: boolean): Promise<BatchAnswer> {
+    try {
+      const { rows } = await client.query(
+        this.#config({
+          name: 'annals_append',
+          text: this.#batch.text,
+          values: this.#batch.encode(requests, lookUpAll),
+        }),
+      )
+      client.release()
+      return readBatchAnswer(rows[0] as unknown as string[])
+    } catch (error) {
+      client.release(error as Error)
+      throw error
+    }
+  }
+
+  /**
+   * The batch was sent and no answer came. Sent again with all its ids looked up, it finds what the first one stored:
+   * the lock on the head makes it wait for a first one that still runs, and an id can't be stored twice.
+   */
+  async #settle(requests: AppendRequest[], deadlineAt: number, backend: number, cause: unknown): Promise<GateAnswer[]> {
+    while (performance.now() < deadlineAt) {
+      try {
+        const client = await this.#pool.connect()
+        // A backend that hangs with the head locked would hold up the settling, and every append after it.
+        await client.query(END_BACKEND, [backend]).catch(() => {})
+        const answers = readAnswers(requests, await this.#execute(client, requests, true), true)
+        this.#observer.settled(true)
+        return answers
+      } catch {
+        await sleep(SETTLE_PAUSE_MS)
+      }
+    }
+    this.#observer.settled(false)
+    throw outcomeUnknown(cause)
+  }
+
+  async #replay(request: AppendRequest, isOwn: boolean): Promise<AppendOutcome> {
+    const ids = request.appends.flatMap(({ events }) => events.map(({ id }) => id))
+    const { text, values } = storedEventsStatement(this.#schema, ids)
+    const { rows } = await this.#pool.query({ text, values })
+    const stored = new Map(rows.map((row) => [row.event_id as string, storedEvent(row)]))
+    return replayOutcome(request, stored, !isOwn)
+  }
+
+  #count(outcome: AppendOutcome): void {
+    if (outcome.kind === 'conflict') this.#observer.conflicted()
+    if (outcome.kind !== 'appended') return
+    if (outcome.appends.some(({ replayed }) => replayed)) this.#observer.replayed()
+    else this.#observer.appended(outcome.appends.reduce((sum, { event_ids }) => sum + event_ids.length, 0))
+  }
+}
+
+// Only a backend of this process: behind a pooler the number may be someone else's.
+const END_BACKEND = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+  WHERE pid = $1 AND pid <> pg_backend_pid() AND application_name = current_setting('application_name')`
+
+const backendOf = (client: PoolClient): number => (client as unknown as { processID: number | null }).processID ?? 0
+
+const isSerialization = (error: unknown): boolean => ['40001', '40P01'].includes((error as { code?: string }).code ?? '')
+
+function readAnswers(requests: AppendRequest[], answer: BatchAnswer, isSettling: boolean): GateAnswer[] {
+  let condition = 0
+  return requests.map((request) => {
+    const first = condition
+    condition += request.appends.length + request.checks.length
+    return readAnswer(request, answer, first, isSettling)
+  })
+}
+
+function readAnswer(request: AppendRequest, answer: BatchAnswer, first: number, isSettling: boolean): GateAnswer {
+  const last = first + request.appends.length + request.checks.length
+  const statuses = answer.status.slice(first, last)
+  if (statuses.includes(ID_STORED)) {
+    // Ids that were made here can only be stored by the batch that is being settled.
+    const isOwn = isSettling && request.appends.every(({ events }) => events.every(({ hasClientId }) => !hasClientId))
+    return { kind: 'ids_stored', isOwn }
+  }
+  if (statuses.every((status) => status === APPLIED)) return { kind: 'appended', appends: readAppends(request, answer, first) }
+  const conditions = [...request.appends, ...request.checks]
+  const failed: FailedCondition[] = []
+  conditions.forEach(({ streamId, expectedVersion }, i) => {
+    if (statuses[i] !== CONFLICT) return
+    const isAppend = i < request.appends.length
+    failed.push({
+      index: isAppend ? i : i - request.appends.length,
+      kind: isAppend ? 'append' : 'check',
+      stream_id: streamId,
+      expected_version: expectedVersion,
+      current_version: answer.currentVersion[first + i] as number,
+    })
+  })
+  return { kind: 'conflict', failed }
+}
+
+function readAppends(request: AppendRequest, answer: BatchAnswer, first: number): Appended[] {
+  return request.appends.map(({ streamId, events }, i) => {
+    const firstVersion = answer.firstVersion[first + i] as number
+    const firstPosition = answer.firstPosition[first + i] as number
+    return {
+      stream_id: streamId,
+      first_version: firstVersion,
+      version: firstVersion + events.length - 1,
+      first_position: firstPosition,
+      position: firstPosition + events.length - 1,
+      event_ids: events.map(({ id }) => id),
+      created_at: answer.createdAt,
+      replayed: false,
+    }
+  })
+}
+
+const streamInfo = (row: (string | number | null)[]): StreamInfo => ({
+  stream_id: row[0] as string,
+  version: Number(row[1]),
+  created_at: row[2] as string,
+  updated_at: row[3] as string,
+})
+
+const storedEvent = (row: Record<string, unknown>): StoredEvent => ({
+  position: Number(row['position']),
+  streamId: row['stream_id'] as string,
+  version: Number(row['version']),
+  id: row['event_id'] as string,
+  type: row['event_type'] as string,
+  data: row['event_data'] as Buffer,
+  isJson: row['is_json'] as boolean,
+  contentType: row['content_type'] as string | null,
+  metadata: row['metadata'] as string | null,
+  createdAt: row['created_at'] as string,
+})
