@@ -172,7 +172,7 @@ export class PostgresEventStore implements EventStore {
       client.release()
       return readBatchAnswer(rows[0] as unknown as string[])
     } catch (error) {
-      client.release(error as Error)
+      client.release(isSurelyNotApplied(error) ? undefined : (error as Error))
       throw error
     }
   }
