@@ -1,0 +1,400 @@
+// The PostgreSQL that Annals brings along: made at the first start, found again after a crash, restarted when it dies.
+
+import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import {
+  appendFileSync,
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import { SettingsError } from '../config.ts'
+import { type Binaries, findBinaries } from './embedded-binaries.ts'
+import { type FolderLock, lockFolder } from './folder-lock.ts'
+import {
+  findPostmaster,
+  isReady,
+  type PidFile,
+  type Postmaster,
+  readPidFile,
+  serverEnvironment,
+  spawnPostmaster,
+  stopPostmaster,
+} from './postmaster.ts'
+import { folderInTheWay, handOver, type ServerUser, serverUser } from './server-user.ts'
+
+const DATABASE = 'annals'
+const SUPERUSER = 'postgres'
+const SOCKET_PORT = 5432
+// sun_path holds 108 bytes on Linux and 104 elsewhere, the closing NUL included.
+const LONGEST_SOCKET_PATH = process.platform === 'linux' ? 107 : 103
+const LOG_KEPT_BYTES = 16 * 1024 * 1024
+const hasSockets = process.platform !== 'win32'
+
+/** The part of a pino logger that is used here. */
+export interface EmbeddedLog {
+  info(message: string): void
+  warn(message: string): void
+  error(message: string): void
+}
+
+export interface EmbeddedPostgresOptions {
+  /** Folder for the data, the socket, the server's log and the lock; made when it does not exist. */
+  dataDir: string
+  log: EmbeddedLog
+  /** Folder with `bin` and `lib` of a PostgreSQL; the platform's package when absent. */
+  binaries?: string
+  /** Also listen on this loopback TCP port, with a password; 0 takes a free one. Without it only a Unix socket. */
+  port?: number
+  /** Server settings beside those of `postgresql.conf`, for instance `{ max_connections: '50' }`. */
+  settings?: Record<string, string>
+  /**
+   * As root, PostgreSQL runs as another user, who may be kept out by a folder above `dataDir`. True: the data then goes
+   * below /var/lib/annals, with a link to it; false: refused in words.
+   */
+  mayMoveData?: boolean
+}
+
+export interface EmbeddedPostgres {
+  /** Connects as the owner of the database, who is no superuser. */
+  url: string
+  adminUrl: string
+  /** How a person opens a console. */
+  psql: string
+  /** For instance `18.4`. */
+  version: string
+  /** The server process; it changes when the server had to be restarted. */
+  readonly pid: number
+  /** Whether a server left over by a service that died was taken over. */
+  adopted: boolean
+  /** Stops the server and frees the folder; each of up to three ever harder steps gets `stepMs`. */
+  stop(stepMs?: number): Promise<void>
+}
+
+/** Where things are; `home` differs from `dataDir` only when the data had to be moved. */
+interface Places {
+  dataDir: string
+  home: string
+  data: string
+  sockets: string
+  logFile: string
+  passwordFile: string
+}
+
+/**
+ * Starts PostgreSQL on `dataDir`, or takes over the one that runs there; in 0.1 s, and in 0.7 s when the data folder
+ * has to be made first. While it is not stopped a server that dies is started again.
+ * @throws SettingsError when the folder is in use, can't be reached, or belongs to another version.
+ */
+export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
+  const dataDir = resolve(options.dataDir)
+  mkdirSync(dataDir, { recursive: true })
+  const lock = lockFolder(join(dataDir, 'annals.lock'), dataDir)
+  try {
+    return await start(dataDir, options, lock)
+  } catch (error) {
+    lock.release()
+    throw error
+  }
+}
+
+/** The server that a service runs on `dataDir`, for a command beside it; undefined when none is running. */
+export function connectToRunningEmbedded(dataDir: string): { url: string; adminUrl: string } | undefined {
+  const places = placesOf(resolve(dataDir))
+  const running = findPostmaster(places.data)
+  return running?.file.isReady ? urls(running.file, places) : undefined
+}
+
+async function start(dataDir: string, options: EmbeddedPostgresOptions, lock: FolderLock): Promise<EmbeddedPostgres> {
+  const { log } = options
+  const user = serverUser(placesOf(dataDir).data)
+  if (user !== undefined) openWay(dataDir, user, options)
+  const places = placesOf(dataDir)
+  const binaries = await findBinaries(options.binaries, places.home, user)
+  if (existsSync(places.data)) checkMajor(places.data, binaries)
+  else await makeData(places, binaries, user)
+  if (user !== undefined) handOver(places.data, user)
+
+  const listen = await listenOn(options, places, user)
+  const args = [
+    ...['-D', places.data, '-p', String(listen.port), '-c', `listen_addresses=${listen.address}`],
+    ...['-c', `unix_socket_directories=${listen.sockets}`],
+    ...Object.entries(options.settings ?? {}).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+  ]
+  keepLogSmall(places.logFile)
+  const isSlow = () => log.info(`PostgreSQL is still recovering; it tells how far in ${places.logFile}`)
+  const launch = () => spawnPostmaster(binaries.postgres, args, places.logFile, user)
+
+  let current = await takeOver(places, listen, isSlow)
+  const adopted = current !== undefined
+  if (adopted) log.warn(`taking over the PostgreSQL (process ${current?.pid}) that an Annals that died left running`)
+  current ??= await launchFirst(launch, places, isSlow)
+
+  let isStopping = false
+  const supervise = async (): Promise<void> => {
+    for (let failures = 0; ; failures++) {
+      const server = current as Postmaster
+      const startedAt = Date.now()
+      await server.ended
+      if (isStopping) return
+      if (Date.now() - startedAt > 60_000) failures = 0
+      const pauseMs = Math.min(100 * 2 ** failures, 5_000)
+      log.error(`PostgreSQL (process ${server.pid}) ended unexpectedly; starting it again: ${tail(places.logFile)}`)
+      await sleep(pauseMs, undefined, { ref: false })
+      if (isStopping) return
+      current = launch()
+      void isReady(current, places.data, isSlow).then((ready) => ready && log.info('PostgreSQL is running again'))
+    }
+  }
+  const supervision = supervise()
+
+  // A process that ends without stop(), by an uncaught error for instance, takes its server with it.
+  const stopAtExit = () => {
+    isStopping = true
+    try {
+      process.kill((current as Postmaster).pid, 'SIGINT')
+    } catch {
+      // Gone already.
+    }
+    lock.release()
+  }
+  process.once('exit', stopAtExit)
+
+  const file = readPidFile(places.data) as PidFile
+  let stopped: Promise<void> | undefined
+  return {
+    ...urls(file, places),
+    psql: psqlCommand(file, places),
+    version: binaries.version,
+    get pid() {
+      return (current as Postmaster).pid
+    },
+    adopted,
+    stop(stepMs = 10_000) {
+      isStopping = true
+      stopped ??= stopPostmaster(current as Postmaster, stepMs)
+        .then(() => Promise.race([supervision, sleep(0)]))
+        .finally(() => {
+          process.off('exit', stopAtExit)
+          if (listen.isTemporary) rmSync(listen.sockets, { recursive: true, force: true })
+          lock.release()
+        })
+      return stopped
+    },
+  }
+}
+
+function placesOf(dataDir: string): Places {
+  const moved = join(dataDir, 'moved-to')
+  const home = existsSync(moved) ? realpathSync(moved) : dataDir
+  return {
+    dataDir,
+    home,
+    data: join(home, 'postgres'),
+    sockets: join(home, 'run'),
+    logFile: join(dataDir, 'postgres.log'),
+    passwordFile: join(dataDir, 'password'),
+  }
+}
+
+/** Makes sure that the server's user can reach the data: by a mode bit of our own folder, or by moving the data. */
+function openWay(dataDir: string, user: ServerUser, { mayMoveData, log }: EmbeddedPostgresOptions): void {
+  const places = placesOf(dataDir)
+  if (places.home !== dataDir) return
+  if ((statSync(dataDir).mode & 0o001) === 0 && folderInTheWay(join(dataDir, 'postgres'), user) === dataDir) {
+    chmodSync(dataDir, (statSync(dataDir).mode & 0o7777) | 0o011)
+  }
+  const barrier = folderInTheWay(places.data, user)
+  if (barrier === undefined) return
+  if (!mayMoveData || existsSync(places.data)) {
+    throw new SettingsError(
+      `PostgreSQL refuses to run as root, and the user ${user.name} may not enter ${barrier}: allow it with ` +
+        `chmod o+x ${barrier}, or set DATA_DIR to a folder that ${user.name} can reach, such as /var/lib/annals`,
+    )
+  }
+  mkdirSync('/var/lib/annals', { recursive: true })
+  const home = mkdtempSync('/var/lib/annals/data-')
+  chmodSync(home, 0o711)
+  symlinkSync(home, join(dataDir, 'moved-to'))
+  log.warn(
+    `PostgreSQL refuses to run as root, and the user ${user.name} may not enter ${barrier}: the data goes to ${home}, linked from ${dataDir}`,
+  )
+}
+
+function checkMajor(data: string, binaries: Binaries): void {
+  let major: string
+  try {
+    major = readFileSync(join(data, 'PG_VERSION'), 'utf8').trim()
+  } catch (cause) {
+    const isForbidden = (cause as NodeJS.ErrnoException).code === 'EACCES'
+    throw new SettingsError(
+      isForbidden
+        ? `the data in ${data} belong to another user: start Annals as that user, or set another DATA_DIR`
+        : `${data} is not a PostgreSQL data folder: move it away, or set another DATA_DIR`,
+      { cause },
+    )
+  }
+  if (major === String(binaries.major)) return
+  throw new SettingsError(
+    `the data in ${data} were made by PostgreSQL ${major}, and this Annals brings ${binaries.version}: export them with ` +
+      'the Annals that made them and import them here, or set another DATA_DIR',
+  )
+}
+
+/** Makes the data folder under another name, so that it appears whole or not at all. */
+async function makeData(places: Places, binaries: Binaries, user: ServerUser | undefined): Promise<void> {
+  const run = promisify(execFile)
+  const asUser = { cwd: '/', env: serverEnvironment(), ...(user && { uid: user.uid, gid: user.gid }) }
+  const partial = `${places.data}.new`
+  const passwordCopy = `${places.data}.password`
+  const password = randomBytes(24).toString('hex')
+  rmSync(partial, { recursive: true, force: true })
+  mkdirSync(partial, { mode: 0o700 })
+  writeFileSync(passwordCopy, password, { mode: 0o600 })
+  if (user !== undefined) for (const path of [partial, passwordCopy]) chownSync(path, user.uid, user.gid)
+  try {
+    const locale = binaries.major >= 17 ? ['--locale-provider=builtin', '--builtin-locale=C.UTF-8'] : []
+    await run(
+      binaries.initdb,
+      [
+        ...['-D', partial, '-U', SUPERUSER, '--pwfile', passwordCopy, '--encoding=UTF8', '--locale=C', ...locale],
+        ...['--auth-local=trust', '--auth-host=scram-sha-256', '--data-checksums', '--no-instructions'],
+      ],
+      asUser,
+    )
+    appendFileSync(join(partial, 'postgresql.conf'), CONFIGURATION)
+    const single = run(binaries.postgres, ['--single', '-D', partial, '-c', 'exit_on_error=on', 'postgres'], asUser)
+    single.child.stdin?.end(
+      [
+        `CREATE ROLE ${DATABASE} LOGIN PASSWORD '${password}'`,
+        `GRANT pg_monitor, pg_signal_backend TO ${DATABASE}`,
+        `CREATE DATABASE ${DATABASE} OWNER ${DATABASE}\n`,
+      ].join('\n'),
+    )
+    await single
+  } catch (cause) {
+    const reason = (cause as { stderr?: string }).stderr?.trim() || (cause as Error).message
+    throw new SettingsError(`the data folder ${places.data} can't be made: ${reason}`, { cause })
+  } finally {
+    rmSync(passwordCopy, { force: true })
+  }
+  writeFileSync(places.passwordFile, `${password}\n`, { mode: 0o600 })
+  renameSync(partial, places.data)
+}
+
+// fsync, synchronous_commit and full_page_writes stay as PostgreSQL has them: on.
+const CONFIGURATION = `
+# Annals: changes to this file and ALTER SYSTEM are kept.
+timezone = 'UTC'
+log_timezone = 'UTC'
+log_checkpoints = off
+`
+
+interface Listen {
+  port: number
+  address: string
+  sockets: string
+  isTemporary: boolean
+}
+
+async function listenOn(
+  options: EmbeddedPostgresOptions,
+  places: Places,
+  user: ServerUser | undefined,
+): Promise<Listen> {
+  const wantsTcp = options.port !== undefined || !hasSockets
+  const port = options.port || (wantsTcp ? await freePort() : SOCKET_PORT)
+  const address = wantsTcp ? '127.0.0.1' : ''
+  if (!hasSockets) return { port, address, sockets: '', isTemporary: false }
+  const isTooLong = Buffer.byteLength(join(places.sockets, `.s.PGSQL.${port}`)) > LONGEST_SOCKET_PATH
+  const running = findPostmaster(places.data)?.file.socketFolder
+  const sockets = isTooLong ? running || mkdtempSync(join(tmpdir(), 'annals-')) : places.sockets
+  // Whoever can open the socket is let in, so nobody else may enter its folder.
+  mkdirSync(sockets, { recursive: true, mode: 0o700 })
+  chmodSync(sockets, 0o700)
+  if (user !== undefined) chownSync(sockets, user.uid, user.gid)
+  return { port, address, sockets, isTemporary: isTooLong }
+}
+
+const freePort = () =>
+  new Promise<number>((resolve, reject) => {
+    const server = createServer()
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number }
+      server.close(() => resolve(port))
+    })
+  })
+
+/** The server that runs already, when it listens as it should; one that does not is stopped. */
+async function takeOver(places: Places, listen: Listen, isSlow: () => void): Promise<Postmaster | undefined> {
+  const running = findPostmaster(places.data)
+  if (running === undefined) return undefined
+  const { file } = running
+  const isAsWanted =
+    file.socketFolder === listen.sockets &&
+    file.port === listen.port &&
+    Boolean(file.listenAddress) === Boolean(listen.address)
+  if (isAsWanted && (await isReady(running, places.data, isSlow))) return running
+  await stopPostmaster(running, 10_000)
+  return undefined
+}
+
+/** The first start is tried again: processes of a server that was killed may hold its memory for a moment. */
+async function launchFirst(launch: () => Postmaster, places: Places, isSlow: () => void): Promise<Postmaster> {
+  for (const pauseMs of [100, 400, 1_000]) {
+    const postmaster = launch()
+    if (await isReady(postmaster, places.data, isSlow)) return postmaster
+    await sleep(pauseMs)
+  }
+  throw new SettingsError(`the embedded PostgreSQL does not start: ${tail(places.logFile)}`)
+}
+
+function urls(file: PidFile, places: Places): { url: string; adminUrl: string } {
+  const of = (role: string, database: string): string => {
+    if (file.socketFolder) {
+      return `postgres://${role}@localhost:${file.port}/${database}?host=${encodeURIComponent(file.socketFolder)}`
+    }
+    const password = readFileSync(places.passwordFile, 'utf8').trim()
+    return `postgres://${role}:${password}@127.0.0.1:${file.port}/${database}`
+  }
+  return { url: of(DATABASE, DATABASE), adminUrl: of(SUPERUSER, DATABASE) }
+}
+
+function psqlCommand(file: PidFile, places: Places): string {
+  if (file.socketFolder) {
+    const port = file.port === SOCKET_PORT ? '' : ` -p ${file.port}`
+    return `psql -h ${shellQuote(file.socketFolder)}${port} -U ${DATABASE} ${DATABASE}`
+  }
+  return `psql -h 127.0.0.1 -p ${file.port} -U ${DATABASE} ${DATABASE}  (password: ${places.passwordFile})`
+}
+
+const shellQuote = (text: string) => (/^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`)
+
+/** The last words of the server's log, as one line. */
+function tail(logFile: string): string {
+  try {
+    return readFileSync(logFile, 'utf8').trimEnd().split('\n').slice(-3).join(' | ')
+  } catch {
+    return `see ${logFile}`
+  }
+}
+
+function keepLogSmall(logFile: string): void {
+  const size = statSync(logFile, { throwIfNoEntry: false })?.size ?? 0
+  if (size > LOG_KEPT_BYTES) renameSync(logFile, join(dirname(logFile), 'postgres.log.old'))
+}
