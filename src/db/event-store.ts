@@ -85,6 +85,8 @@ export interface StreamQuery {
   toVersion?: number
   direction: Direction
   limit: number
+  /** A page ends after the event that brings it to this size. */
+  maxBytes: number
   types?: string[]
 }
 
@@ -92,6 +94,8 @@ export interface StreamPage {
   /** Version of the stream's last event, 0 when it does not exist. */
   version: number
   events: EventLine[]
+  /** The limit or the size of the page ended it, so more may follow. */
+  isFull: boolean
 }
 
 export interface FeedQuery {
@@ -103,6 +107,8 @@ export interface FeedQuery {
   upTo?: number
   direction: Direction
   limit: number
+  /** A page ends after the event that brings it to this size. */
+  maxBytes: number
   types?: string[]
   streamPrefix?: string
   /** RFC 3339; inclusive. */
@@ -117,6 +123,8 @@ export interface FeedPage {
   /** Last position of the store, 0 when it is empty; of the same moment as the events. */
   head: number
   events: EventLine[]
+  /** The limit or the size of the page ended it, so more may follow. */
+  isFull: boolean
 }
 
 export interface StreamInfo {

@@ -4,6 +4,7 @@ import type {
   Appended,
   AppendOutcome,
   AppendRequest,
+  EventLine,
   EventStore,
   ExpectedVersion,
   FailedCondition,
@@ -37,15 +38,13 @@ export class InMemoryEventStore implements EventStore {
         isOfTypes(event, query.types),
     )
     if (!isForward) found.reverse()
-    const events = found.slice(0, query.limit).map((event) => ({ at: event.version, json: eventJson(event) }))
-    return Promise.resolve({ version: stream.length, events })
+    return Promise.resolve({ version: stream.length, ...page(found, query, (event) => event.version) })
   }
 
   readFeed(query: FeedQuery): Promise<FeedPage> {
     const found = this.#feed.filter((event) => matches(event, query))
     if (query.direction === 'backward') found.reverse()
-    const events = found.slice(0, query.limit).map((event) => ({ at: event.position, json: eventJson(event) }))
-    return Promise.resolve({ head: this.#feed.length, events })
+    return Promise.resolve({ head: this.#feed.length, ...page(found, query, (event) => event.position) })
   }
 
   readEvent(eventId: string): Promise<string | null> {
@@ -153,6 +152,21 @@ export class InMemoryEventStore implements EventStore {
       replayed: false,
     }
   }
+}
+
+function page(
+  found: StoredEvent[],
+  { limit, maxBytes }: { limit: number; maxBytes: number },
+  at: (event: StoredEvent) => number,
+): { events: EventLine[]; isFull: boolean } {
+  const events: EventLine[] = []
+  let bytes = 0
+  for (const event of found) {
+    if (events.length === limit || bytes >= maxBytes) break
+    events.push({ at: at(event), json: eventJson(event) })
+    bytes += event.data.length
+  }
+  return { events, isFull: events.length === limit || bytes >= maxBytes }
 }
 
 interface Condition {

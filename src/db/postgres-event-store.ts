@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { PoolClient, QueryArrayConfig } from 'pg'
 import { AppError } from '../errors.ts'
-import { AppendBatch, APPLIED, type BatchAnswer, CONFLICT, ID_STORED, readBatchAnswer } from './append-events.ts'
+import { APPLIED, AppendBatch, AS_TEXT, type BatchAnswer, CONFLICT, ID_STORED, readBatchAnswer } from './append-events.ts'
 import { AppendGate, type GateLimits, type GateObserver, outcomeUnknown } from './append-gate.ts'
 import type {
   Appended,
@@ -96,11 +96,11 @@ export class PostgresEventStore implements EventStore {
   }
 
   async readStream(query: StreamQuery): Promise<StreamPage> {
-    return streamPage(await this.#rows(streamStatement(this.#schema, query)))
+    return streamPage(await this.#rows(streamStatement(this.#schema, query)), query.limit)
   }
 
   async readFeed(query: FeedQuery): Promise<FeedPage> {
-    return feedPage(await this.#rows(feedStatement(this.#schema, query)))
+    return feedPage(await this.#rows(feedStatement(this.#schema, query)), query.limit)
   }
 
   async readEvent(eventId: string): Promise<string | null> {
@@ -162,13 +162,9 @@ export class PostgresEventStore implements EventStore {
 
   async #execute(client: PoolClient, requests: AppendRequest[], lookUpAll: boolean): Promise<BatchAnswer> {
     try {
-      const { rows } = await client.query(
-        this.#config({
-          name: 'annals_append',
-          text: this.#batch.text,
-          values: this.#batch.encode(requests, lookUpAll),
-        }),
-      )
+      const values = this.#batch.encode(requests, lookUpAll)
+      const config = this.#config({ name: 'annals_append', text: this.#batch.text, values })
+      const { rows } = await client.query({ ...config, types: AS_TEXT })
       client.release()
       return readBatchAnswer(rows[0] as unknown as string[])
     } catch (error) {
