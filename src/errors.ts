@@ -69,6 +69,12 @@ const catalogue = {
     title: 'None of the accepted media types can be had',
     hint: 'Leave out `Accept`, or name a type that the route offers.',
   },
+  request_timeout: {
+    status: 408,
+    title: 'The request did not arrive in time',
+    hint: 'Send the request in one go, over a connection that is fast enough for it.',
+    retryable: true,
+  },
   version_conflict: {
     status: 409,
     title: 'The stream is not at the expected version',
@@ -223,6 +229,8 @@ export interface AppErrorOptions {
   status?: number
   /** Members of the problem beside the standard ones. */
   members?: Record<string, unknown>
+  /** The same for members that are JSON text already, such as stored events. */
+  jsonMembers?: Record<string, string>
   /** Response headers, lower case. */
   headers?: Record<string, string>
   /** For the log only; never sent. */
@@ -235,6 +243,7 @@ export class AppError extends Error {
   readonly code: ErrorCode
   readonly status: number
   readonly members: Record<string, unknown>
+  readonly jsonMembers: Record<string, string>
   readonly headers: Record<string, string>
 
   constructor(code: ErrorCode, detail: string, options: AppErrorOptions = {}) {
@@ -242,6 +251,7 @@ export class AppError extends Error {
     this.code = code
     this.status = options.status ?? ERRORS[code].status
     this.members = options.members ?? {}
+    this.jsonMembers = options.jsonMembers ?? {}
     this.headers = options.headers ?? {}
   }
 }
@@ -268,4 +278,11 @@ export function toProblem(error: AppError, requestId: string): Record<string, un
     outcome: entry.outcome ?? 'not_applied',
     ...error.members,
   }
+}
+
+/** {@link toProblem} as JSON text, with the members that are text already. */
+export function problemJson(error: AppError, requestId: string): string {
+  const json = JSON.stringify(toProblem(error, requestId))
+  const more = Object.entries(error.jsonMembers).map(([name, text]) => `,${JSON.stringify(name)}:${text}`)
+  return more.length === 0 ? json : `${json.slice(0, -1)}${more.join('')}}`
 }

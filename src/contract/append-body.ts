@@ -2,7 +2,7 @@
 // go across members, and this is the hottest validation there is.
 
 import { v7 as uuidv7 } from 'uuid'
-import type { ExpectedVersion, PreparedEvent, StreamAppend, StreamCheck } from '../db/event-store.ts'
+import type { ExpectedVersion, PreparedEvent, StreamAppend, StreamCheck } from '../db/event-log.ts'
 import { RawJson } from '../json/parse.ts'
 import { escapeStep } from '../json/pointer.ts'
 import { Report } from './report.ts'
@@ -43,6 +43,7 @@ const APPEND_MEMBERS = new Set(['expected_version', 'events'])
 const EVENT_MEMBERS = new Set(['id', 'type', 'data', 'data_base64', 'content_type', 'metadata'])
 const MULTI_MEMBERS = new Set(['appends', 'checks', 'atomic'])
 const STREAM_APPEND_MEMBERS = new Set(['stream_id', 'expected_version', 'events'])
+const IMPORT_MEMBERS = new Set([...EVENT_MEMBERS, 'stream_id', 'version', 'position', 'created_at'])
 const CHECK_MEMBERS = new Set(['stream_id', 'expected_version'])
 
 /** Whether this is a UUID that an event may have: lower-case canonical form, not nil. */
@@ -88,6 +89,19 @@ export function readMultiAppendBody(body: unknown, limits: AppendLimits): MultiA
   })
   report.done()
   return { appends, checks, isAtomic: isAtomic as boolean }
+}
+
+/** Reads one exported event: its version, when it has one, is the one it must get. */
+export function readImportedEvent(value: unknown, pointer: string, limits: AppendLimits, report: Report): StreamAppend {
+  const members = readMembers(value, pointer, IMPORT_MEMBERS, report) ?? {}
+  const { version } = members
+  const isVersion = typeof version === 'number' && Number.isSafeInteger(version) && version > 0
+  if (version !== undefined && !isVersion) report.violation(`${pointer}/version`, 'integer_from_1')
+  return {
+    streamId: readStreamId(members['stream_id'], `${pointer}/stream_id`, report),
+    expectedVersion: isVersion ? version - 1 : 'any',
+    events: [readEventMembers(members, pointer, limits, new Set(), report)],
+  }
 }
 
 function readStreamAppend(
@@ -188,7 +202,16 @@ function readEvent(
   ids: Set<string>,
   report: Report,
 ): PreparedEvent {
-  const members = readMembers(value, pointer, EVENT_MEMBERS, report) ?? {}
+  return readEventMembers(readMembers(value, pointer, EVENT_MEMBERS, report) ?? {}, pointer, limits, ids, report)
+}
+
+function readEventMembers(
+  members: Members,
+  pointer: string,
+  limits: AppendLimits,
+  ids: Set<string>,
+  report: Report,
+): PreparedEvent {
   const { type } = members
   if (typeof type !== 'string') report.violation(`${pointer}/type`, type === undefined ? 'required' : 'string')
   else if (!isName(type)) report.violation(`${pointer}/type`, 'event_type')

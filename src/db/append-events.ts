@@ -3,7 +3,7 @@
 
 import type { CustomTypesConfig } from 'pg'
 import { BinaryArray } from './binary-array.ts'
-import type { AppendRequest, ExpectedVersion } from './event-store.ts'
+import type { AppendRequest, ExpectedVersion } from './event-log.ts'
 import { quoteIdentifier } from './sql.ts'
 
 /** Answers of `annals_append` per condition. */

@@ -2,7 +2,7 @@
 // all appends of the process. That orders positions by commit, and one fsync answers dozens of requests.
 
 import { AppError } from '../errors.ts'
-import type { AppendRequest } from './event-store.ts'
+import type { AppendRequest } from './event-log.ts'
 
 /** Sends one batch. Rejects with {@link BatchError} when it is known what became of it. */
 export type SendBatch<Answer> = (requests: AppendRequest[], deadlineAt: number) => Promise<Answer[]>

@@ -1,7 +1,7 @@
 // The list of streams, by skipping from one stream to the next in the primary key: a table of streams would cost
 // every append a second row, and this takes a few milliseconds a page.
 
-import type { StreamListQuery } from './event-store.ts'
+import type { StreamListQuery } from './event-log.ts'
 import type { Statement } from './read-events.ts'
 import { quoteIdentifier, rfc3339 } from './sql.ts'
 

@@ -1,7 +1,7 @@
 // Telling a retry from a reused event id. Both stores use it, so that they agree.
 
 import { canonicalJson } from '../json/canonical.ts'
-import type { AppendOutcome, Appended, AppendRequest, PreparedEvent, StreamAppend } from './event-store.ts'
+import type { AppendOutcome, Appended, AppendRequest, PreparedEvent, StreamAppend } from './event-log.ts'
 
 /** What is kept of an event; the text of the metadata may be spelled otherwise than it came. */
 export interface StoredEvent {

@@ -1,5 +1,5 @@
-// What an event store does, whatever keeps the events. The HTTP routes and the library speak to this;
-// PostgresEventStore and InMemoryEventStore are held to it by one shared contract suite.
+// What keeps events does this, wherever it keeps them. The HTTP routes and the library stand on it;
+// PostgresEventLog and InMemoryEventLog are held to it by one shared contract suite.
 
 import type { AppError } from '../errors.ts'
 
@@ -141,7 +141,7 @@ export interface StreamListQuery {
   limit: number
 }
 
-export interface EventStore {
+export interface EventLog {
   /** Appends each request by itself, all of them in the given order with nothing of others between. */
   append(requests: AppendRequest[]): Promise<AppendOutcome[]>
   readStream(query: StreamQuery): Promise<StreamPage>

@@ -9,7 +9,7 @@ import type {
   Appended,
   AppendOutcome,
   AppendRequest,
-  EventStore,
+  EventLog,
   FailedCondition,
   FeedPage,
   FeedQuery,
@@ -17,7 +17,7 @@ import type {
   StreamListQuery,
   StreamPage,
   StreamQuery,
-} from './event-store.ts'
+} from './event-log.ts'
 import { listStreamsStatement, streamInfoStatement } from './list-streams.ts'
 import { isSurelyNotApplied, translatePgError } from './pg-errors.ts'
 import type { MeasuredPool } from './pool.ts'
@@ -33,7 +33,7 @@ import {
 import { replayOutcome, type StoredEvent } from './replay.ts'
 import { quoteIdentifier } from './sql.ts'
 
-export interface StoreObserver extends GateObserver {
+export interface EventLogObserver extends GateObserver {
   appended(events: number): void
   conflicted(): void
   replayed(): void
@@ -41,12 +41,12 @@ export interface StoreObserver extends GateObserver {
   settled(isKnown: boolean): void
 }
 
-export interface StoreOptions {
+export interface EventLogOptions {
   pool: MeasuredPool
   schema: string
   lockTimeoutMs: number
   limits: GateLimits
-  observer: StoreObserver
+  observer: EventLogObserver
   /** Named prepared statements: not behind a pooler in transaction mode. */
   usesPreparedStatements: boolean
 }
@@ -57,15 +57,15 @@ type GateAnswer = AppendOutcome | { kind: 'ids_stored'; isOwn: boolean }
 const MAX_SERIALIZATION_RETRIES = 5
 const SETTLE_PAUSE_MS = 50
 
-export class PostgresEventStore implements EventStore {
+export class PostgresEventLog implements EventLog {
   readonly #pool: MeasuredPool
   readonly #schema: string
   readonly #batch: AppendBatch
   readonly #gate: AppendGate<GateAnswer>
-  readonly #observer: StoreObserver
+  readonly #observer: EventLogObserver
   readonly #usesPreparedStatements: boolean
 
-  constructor(options: StoreOptions) {
+  constructor(options: EventLogOptions) {
     this.#pool = options.pool
     this.#schema = options.schema
     this.#observer = options.observer

@@ -5,7 +5,7 @@ import type {
   AppendOutcome,
   AppendRequest,
   EventLine,
-  EventStore,
+  EventLog,
   ExpectedVersion,
   FailedCondition,
   FeedPage,
@@ -15,10 +15,10 @@ import type {
   StreamListQuery,
   StreamPage,
   StreamQuery,
-} from './event-store.ts'
+} from './event-log.ts'
 import { replayOutcome, type StoredEvent } from './replay.ts'
 
-export class InMemoryEventStore implements EventStore {
+export class InMemoryEventLog implements EventLog {
   readonly #feed: StoredEvent[] = []
   readonly #streams = new Map<string, StoredEvent[]>()
   readonly #byId = new Map<string, StoredEvent>()

@@ -1,0 +1,40 @@
+// Lines of exported events, for POST /import.
+
+import type { StreamAppend } from '../db/event-log.ts'
+import { AppError } from '../errors.ts'
+import { parseJson } from '../json/parse.ts'
+import { type AppendLimits, readImportedEvent } from './append-body.ts'
+import { Report } from './report.ts'
+
+const LINE_FEED = 0x0a
+
+/**
+ * Reads lines of events; empty lines are passed over. A pointer counts lines from 0.
+ * @throws AppError `malformed_request`, `validation_failed`, `stream_id_invalid`, `payload_too_large`, `unstorable_value`
+ */
+export function readImportLines(body: Buffer, limits: AppendLimits): StreamAppend[] {
+  const report = new Report()
+  const appends: StreamAppend[] = []
+  let start = 0
+  for (let line = 0; start < body.length; line++) {
+    const found = body.indexOf(LINE_FEED, start)
+    const end = found === -1 ? body.length : found
+    const text = body.subarray(start, end)
+    start = end + 1
+    if (isBlank(text)) continue
+    appends.push(readImportedEvent(parseLine(text, line), `/${line}`, limits, report))
+  }
+  report.done()
+  return appends
+}
+
+const isBlank = (text: Buffer): boolean => text.every((byte) => byte === 0x20 || byte === 0x09 || byte === 0x0d)
+
+function parseLine(text: Buffer, line: number): unknown {
+  try {
+    return parseJson(text)
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    throw new AppError(error.code, `Line ${line + 1}: ${error.message}`, { members: error.members })
+  }
+}

@@ -1,0 +1,174 @@
+// The store as a library: the HTTP contract without HTTP. Values take the same way in and out, through the same checks.
+
+import { failure, multiVersionConflict, versionConflict } from './contract/append-answers.ts'
+import { type AppendLimits, readAppendBody, readMultiAppendBody } from './contract/append-body.ts'
+import { checkStreamId } from './contract/stream-id.ts'
+import type {
+  Appended,
+  AppendOutcome,
+  Direction,
+  EventLog,
+  ExpectedVersion,
+  FailedCondition,
+  StreamAppend,
+  StreamInfo,
+} from './db/event-log.ts'
+import { InMemoryEventLog } from './db/in-memory-event-log.ts'
+import { parseJson } from './json/parse.ts'
+
+/** An event to append; members as in the HTTP contract. */
+export interface NewEvent {
+  /** Lower-case UUID; makes a retry safe. */
+  id?: string
+  type: string
+  /** Any JSON value; not together with `data_base64`. */
+  data?: unknown
+  data_base64?: string
+  content_type?: string
+  metadata?: Record<string, unknown> | null
+}
+
+/** An event as it was stored. */
+export interface StoredEvent {
+  position: number
+  stream_id: string
+  version: number
+  id: string
+  type: string
+  /** Parsed by JSON.parse, so numbers beyond a double are rounded here. */
+  data?: unknown
+  data_base64?: string
+  content_type: string
+  metadata: Record<string, unknown> | null
+  created_at: string
+}
+
+export interface ReadStreamOptions {
+  from_version?: number
+  direction?: Direction
+  limit?: number
+  types?: string[]
+}
+
+export interface ReadFeedOptions {
+  after?: number
+  before?: number
+  direction?: Direction
+  limit?: number
+  types?: string[]
+  stream_prefix?: string
+  since?: string
+  until?: string
+  metadata?: Record<string, string>
+}
+
+const DEFAULT_LIMITS: AppendLimits = { maxEvents: 1_000, maxEventBytes: 1024 * 1024, maxMetadataBytes: 64 * 1024 }
+const PAGE_EVENTS = 100
+const PAGE_BYTES = 16 * 1024 * 1024
+
+/** Appends and reads events. Every method rejects with an AppError that has a `code` of the catalogue. */
+export class EventStore {
+  readonly #log: EventLog
+  readonly #limits: AppendLimits
+  readonly #onClose: () => Promise<void>
+
+  constructor(log: EventLog, options: { limits?: AppendLimits; onClose?: () => Promise<void> } = {}) {
+    this.#log = log
+    this.#limits = options.limits ?? DEFAULT_LIMITS
+    this.#onClose = options.onClose ?? (() => Promise.resolve())
+  }
+
+  /**
+   * Appends to one stream, all or nothing.
+   * @throws AppError `version_conflict`, `event_id_reused`, `validation_failed`, …
+   */
+  async append(streamId: string, events: NewEvent[], expectedVersion: ExpectedVersion = 'any'): Promise<Appended> {
+    const body = readAppendBody(toBody({ expected_version: expectedVersion, events }), this.#limits)
+    const append = { streamId: checkStreamId(streamId), expectedVersion, events: body.events }
+    const [outcome] = (await this.#log.append([{ appends: [append], checks: [] }])) as [AppendOutcome]
+    if (outcome.kind === 'appended') return outcome.appends[0] as Appended
+    if (outcome.kind === 'conflict') throw versionConflict(outcome.failed[0] as FailedCondition, 'body')
+    throw failure(outcome)
+  }
+
+  /**
+   * Appends to several streams, all or nothing, if all checks hold too.
+   * @throws AppError `version_conflict` with `members.failed`, `event_id_reused`, `validation_failed`, …
+   */
+  async appendToStreams(
+    appends: { stream_id: string; expected_version?: ExpectedVersion; events: NewEvent[] }[],
+    checks: { stream_id: string; expected_version: ExpectedVersion }[] = [],
+  ): Promise<Appended[]> {
+    const body = readMultiAppendBody(toBody({ appends, checks }), this.#limits)
+    const request = { appends: body.appends as StreamAppend[], checks: body.checks }
+    const [outcome] = (await this.#log.append([request])) as [AppendOutcome]
+    if (outcome.kind === 'appended') return outcome.appends
+    if (outcome.kind === 'conflict') throw multiVersionConflict(outcome.failed)
+    throw failure(outcome)
+  }
+
+  /** A page of one stream; `version` is 0 when the stream does not exist. */
+  async readStream(streamId: string, options: ReadStreamOptions = {}): Promise<{ version: number; events: StoredEvent[] }> {
+    const { version, events } = await this.#log.readStream({
+      streamId: checkStreamId(streamId),
+      direction: options.direction ?? 'forward',
+      limit: options.limit ?? PAGE_EVENTS,
+      maxBytes: PAGE_BYTES,
+      ...(options.from_version === undefined ? {} : { fromVersion: options.from_version }),
+      ...(options.types === undefined ? {} : { types: options.types }),
+    })
+    return { version, events: events.map(({ json }) => toEvent(json)) }
+  }
+
+  /** A page of the feed of all events; `head` is the last position of the store. */
+  async readFeed(options: ReadFeedOptions = {}): Promise<{ head: number; events: StoredEvent[] }> {
+    const { stream_prefix: streamPrefix, direction = 'forward', limit = PAGE_EVENTS, ...filters } = options
+    const { head, events } = await this.#log.readFeed({
+      ...filters,
+      ...(streamPrefix === undefined ? {} : { streamPrefix }),
+      direction,
+      limit,
+      maxBytes: PAGE_BYTES,
+    })
+    return { head, events: events.map(({ json }) => toEvent(json)) }
+  }
+
+  /** The event with this id, or null. */
+  async readEvent(eventId: string): Promise<StoredEvent | null> {
+    const json = await this.#log.readEvent(eventId)
+    return json === null ? null : toEvent(json)
+  }
+
+  /** Streams in byte order of their ids, `after` exclusive. */
+  listStreams(options: { prefix?: string; after?: string; limit?: number } = {}): Promise<StreamInfo[]> {
+    return this.#log.listStreams({ ...options, limit: options.limit ?? PAGE_EVENTS })
+  }
+
+  /** Where a stream stands, or null. */
+  readStreamInfo(streamId: string): Promise<StreamInfo | null> {
+    return this.#log.readStreamInfo(checkStreamId(streamId))
+  }
+
+  /** Last position; 0 when the store is empty. */
+  head(): Promise<number> {
+    return this.#log.head()
+  }
+
+  /** Waits for what is under way and lets go of the database. */
+  async close(): Promise<void> {
+    await this.#log.close()
+    await this.#onClose()
+  }
+}
+
+/** The same store in memory, for unit tests: nothing is kept when the process ends. */
+export class InMemoryEventStore extends EventStore {
+  constructor() {
+    super(new InMemoryEventLog())
+  }
+}
+
+const toBody = (value: unknown): unknown => parseJson(Buffer.from(JSON.stringify(value)))
+
+const toEvent = (json: string): StoredEvent => JSON.parse(json) as StoredEvent
+

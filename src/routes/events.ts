@@ -1,0 +1,191 @@
+// The feed of all events, and single events.
+
+import { Type } from '@sinclair/typebox'
+import type { FastifyInstance, FastifyReply } from 'fastify'
+import { isEventId } from '../contract/append-body.ts'
+import { readTime } from '../contract/time-text.ts'
+import type { Direction, EventLog, FeedPage, FeedQuery } from '../db/event-log.ts'
+import { AppError, validationFailed } from '../errors.ts'
+import { type LinePage, NDJSON_TYPE, sendLines } from '../http/ndjson.ts'
+import { negotiate } from '../http/negotiate.ts'
+import { PREFIX_PARAMETERS, queryError } from '../http/query.ts'
+import { EventSchema, FeedPageSchema } from './event-schemas.ts'
+import {
+  DEFAULT_LIMIT,
+  directionParameter,
+  LINE_PAGE_BYTES,
+  limitParameter,
+  MAX_PAGE_BYTES,
+  MAX_PAGE_EVENTS,
+  numberParameter,
+  pageLink,
+  typeParameter,
+} from './read-parameters.ts'
+import { problems, READ_PROBLEMS } from './schemas.ts'
+
+export interface EventRoutesOptions {
+  log: EventLog
+}
+
+const METADATA_PREFIX = 'metadata.'
+
+const FeedReadQuery = Type.Object(
+  {
+    after: numberParameter('Forwards: events after this position.'),
+    before: numberParameter('Backwards: events before this position; from the head when absent.'),
+    limit: limitParameter,
+    direction: directionParameter,
+    type: typeParameter,
+    stream_prefix: Type.Optional(Type.String({ maxLength: 255, description: 'Only streams whose id starts with this.' })),
+    since: Type.Optional(Type.String({ format: 'date-time', description: 'RFC 3339; inclusive, on `created_at`.' })),
+    until: Type.Optional(Type.String({ format: 'date-time', description: 'RFC 3339; exclusive, on `created_at`.' })),
+  },
+  {
+    [PREFIX_PARAMETERS]: {
+      [METADATA_PREFIX]: Type.String({
+        description: '`metadata.<key>=<text>`: only events whose metadata has this text under the key; repeatable by key.',
+      }),
+    },
+  },
+)
+
+interface FeedRead {
+  after?: number
+  before?: number
+  limit?: number
+  direction: Direction
+  type?: string[]
+  stream_prefix?: string
+  since?: string
+  until?: string
+  [metadata: `metadata.${string}`]: string
+}
+
+/** `GET /events` and `GET /events/{event_id}`. */
+export function eventRoutes(app: FastifyInstance, { log }: EventRoutesOptions): void {
+  app.get(
+    '/events',
+    {
+      config: { scope: 'read' },
+      schema: {
+        operationId: 'readFeed',
+        tags: ['read'],
+        summary: 'Read the feed of all events',
+        description:
+          'In the order of commit. Filters combine with AND, several `type` with OR. `next` can be polled: keep it, and nothing is missed or comes twice.',
+        querystring: FeedReadQuery,
+        response: { 200: Type.Ref(FeedPageSchema.$id as string), ...problems('not_acceptable', ...READ_PROBLEMS) },
+      },
+    },
+    async (request, reply) => {
+      const read = request.query as FeedRead
+      reply.header('vary', 'Accept')
+      const form = negotiate(request.headers.accept, ['application/json', NDJSON_TYPE])
+      const query = feedQuery(read, form === NDJSON_TYPE)
+      const page = await log.readFeed(query)
+      if (form === NDJSON_TYPE) return sendLines(reply, feedLines(log, query, page, read.limit))
+      return sendPage(reply, read, query, page)
+    },
+  )
+
+  app.get(
+    '/events/:event_id',
+    {
+      config: { scope: 'read' },
+      schema: {
+        operationId: 'getEvent',
+        tags: ['read'],
+        summary: 'Read one event by its id',
+        params: Type.Object({ event_id: Type.String({ format: 'uuid' }) }),
+        response: {
+          200: Type.Ref(EventSchema.$id as string),
+          ...problems('event_not_found', ...READ_PROBLEMS),
+        },
+      },
+    },
+    async (request, reply) => {
+      const eventId = (request.params as { event_id: string }).event_id
+      if (!isEventId(eventId)) throw validationFailed([{ pointer: 'path/event_id', rule: 'lower_case_uuid' }])
+      const event = await log.readEvent(eventId)
+      if (event === null) throw new AppError('event_not_found', 'No event has this id.')
+      return reply.type('application/json; charset=utf-8').send(event)
+    },
+  )
+}
+
+function feedQuery(read: FeedRead, isLines: boolean): FeedQuery {
+  if (read.direction === 'backward' && read.after !== undefined) {
+    throw queryError('after', 'only_forward', 'goes with direction=forward; backwards the page starts at `before`.')
+  }
+  if (read.direction === 'forward' && read.before !== undefined) {
+    throw queryError('before', 'only_backward', 'goes with direction=backward; forwards the page starts at `after`.')
+  }
+  const metadata = metadataOf(read)
+  return {
+    direction: read.direction,
+    limit: read.limit ?? (isLines ? MAX_PAGE_EVENTS : DEFAULT_LIMIT),
+    maxBytes: isLines ? LINE_PAGE_BYTES : MAX_PAGE_BYTES,
+    ...(read.direction === 'forward' ? { after: read.after ?? 0 } : {}),
+    ...(read.before === undefined ? {} : { before: read.before }),
+    ...(read.type === undefined ? {} : { types: read.type }),
+    ...(read.stream_prefix === undefined ? {} : { streamPrefix: read.stream_prefix }),
+    ...(read.since === undefined ? {} : { since: timeOf('since', read.since) }),
+    ...(read.until === undefined ? {} : { until: timeOf('until', read.until) }),
+    ...(Object.keys(metadata).length === 0 ? {} : { metadata }),
+  }
+}
+
+function metadataOf(read: FeedRead): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(read)
+      .filter(([name]) => name.startsWith(METADATA_PREFIX))
+      .map(([name, value]) => [name.slice(METADATA_PREFIX.length), value as string]),
+  )
+}
+
+function timeOf(name: string, text: string): string {
+  const time = readTime(text)
+  if (time === undefined) throw queryError(name, 'rfc_3339', 'must be a time such as 2026-01-31T12:00:00Z.')
+  return time
+}
+
+/** Where the next page starts; null backwards at the end. Forwards a page that is not full has seen all up to the head. */
+function nextCursor(query: FeedQuery, page: FeedPage): number | null {
+  const last = page.events.at(-1)?.at
+  if (query.direction === 'backward') return page.isFull && last !== undefined && last > 1 ? last : null
+  return page.isFull && last !== undefined ? last : Math.max(page.head, query.after ?? 0)
+}
+
+function sendPage(reply: FastifyReply, read: FeedRead, query: FeedQuery, page: FeedPage): FastifyReply {
+  const cursor = nextCursor(query, page)
+  const { after: _after, before: _before, direction, ...filters } = read
+  const next =
+    cursor === null
+      ? null
+      : pageLink('/events', direction === 'forward' ? { after: cursor, ...filters } : { direction, before: cursor, ...filters })
+  if (next !== null) reply.header('link', `<${next}>; rel="next"`)
+  return reply
+    .type('application/json; charset=utf-8')
+    .send(
+      `{"events":[${page.events.map(({ json }) => json).join(',')}],"head":${page.head},"next":${JSON.stringify(next)}}`,
+    )
+}
+
+// Up to the head that the first page saw, so that the answer ends while others append.
+function feedLines(log: EventLog, query: FeedQuery, page: FeedPage, limit: number | undefined): LinePage {
+  const left = limit === undefined ? Number.POSITIVE_INFINITY : limit - page.events.length
+  const upTo = query.upTo ?? page.head
+  const cursor = page.isFull ? nextCursor(query, page) : null
+  return {
+    lines: page.events.map(({ json }) => json),
+    next:
+      cursor === null || left <= 0 || (query.direction === 'forward' && cursor >= upTo)
+        ? null
+        : async () => {
+            const bound = query.direction === 'forward' ? { after: cursor } : { before: cursor }
+            const nextQuery = { ...query, ...bound, upTo, limit: Math.min(left, MAX_PAGE_EVENTS) }
+            const nextPage = await log.readFeed(nextQuery)
+            return feedLines(log, nextQuery, nextPage, limit === undefined ? undefined : left)
+          },
+  }
+}

@@ -1,0 +1,199 @@
+// Reads of one stream, and the list of streams.
+
+import { Type } from '@sinclair/typebox'
+import type { FastifyInstance, FastifyReply } from 'fastify'
+import { isNotModified } from '../contract/preconditions.ts'
+import { checkStreamId } from '../contract/stream-id.ts'
+import type { Direction, EventLog, StreamPage, StreamQuery } from '../db/event-log.ts'
+import { AppError } from '../errors.ts'
+import { type LinePage, NDJSON_TYPE, sendLines } from '../http/ndjson.ts'
+import { negotiate } from '../http/negotiate.ts'
+import { StreamInfoSchema, StreamListSchema, StreamPageSchema, StreamParams } from './event-schemas.ts'
+import {
+  DEFAULT_LIMIT,
+  directionParameter,
+  LINE_PAGE_BYTES,
+  limitParameter,
+  MAX_PAGE_BYTES,
+  MAX_PAGE_EVENTS,
+  numberParameter,
+  pageLink,
+  typeParameter,
+} from './read-parameters.ts'
+import { problems, READ_PROBLEMS } from './schemas.ts'
+
+export interface StreamRoutesOptions {
+  log: EventLog
+}
+
+const StreamReadQuery = Type.Object({
+  from_version: numberParameter('First version of the page; inclusive in both directions.', 1),
+  limit: limitParameter,
+  direction: directionParameter,
+  type: typeParameter,
+})
+
+const StreamListQuery = Type.Object({
+  prefix: Type.Optional(Type.String({ maxLength: 255, description: 'Only streams whose id starts with this.' })),
+  after: Type.Optional(Type.String({ maxLength: 255, description: 'Stream id; exclusive.' })),
+  limit: limitParameter,
+})
+
+interface StreamRead {
+  from_version?: number
+  limit?: number
+  direction: Direction
+  type?: string[]
+}
+
+/** `GET /streams/{stream_id}/events`, `GET /streams/{stream_id}`, `GET /streams`. */
+export function streamRoutes(app: FastifyInstance, { log }: StreamRoutesOptions): void {
+  app.get(
+    '/streams/:stream_id/events',
+    {
+      config: { scope: 'read' },
+      schema: {
+        operationId: 'readStream',
+        tags: ['read'],
+        summary: 'Read the events of one stream',
+        params: StreamParams,
+        querystring: StreamReadQuery,
+        response: {
+          200: Type.Ref(StreamPageSchema.$id as string),
+          304: Type.Null({ description: 'The stream is still at the version of If-None-Match.' }),
+          ...problems('stream_id_invalid', 'stream_not_found', 'not_acceptable', ...READ_PROBLEMS),
+        },
+      },
+    },
+    async (request, reply) => {
+      const streamId = checkStreamId((request.params as { stream_id: string }).stream_id)
+      const read = request.query as StreamRead
+      reply.header('vary', 'Accept')
+      const form = negotiate(request.headers.accept, ['application/json', NDJSON_TYPE])
+      const query = streamQuery(streamId, read, form === NDJSON_TYPE)
+      const page = await log.readStream(query)
+      if (page.version === 0) throw streamNotFound()
+      reply.header('etag', `"${page.version}"`)
+      if (isNotModified(request.headers['if-none-match'], page.version)) return reply.code(304).send()
+      if (form === NDJSON_TYPE) return sendLines(reply, streamLines(log, query, page, read.limit))
+      return sendPage(reply, query, page)
+    },
+  )
+
+  app.get(
+    '/streams/:stream_id',
+    {
+      config: { scope: 'read' },
+      schema: {
+        operationId: 'getStream',
+        tags: ['read'],
+        summary: 'Where a stream stands',
+        params: StreamParams,
+        response: {
+          200: Type.Ref(StreamInfoSchema.$id as string),
+          ...problems('stream_id_invalid', 'stream_not_found', ...READ_PROBLEMS),
+        },
+      },
+    },
+    async (request, reply) => {
+      const streamId = checkStreamId((request.params as { stream_id: string }).stream_id)
+      const info = await log.readStreamInfo(streamId)
+      if (info === null) throw streamNotFound()
+      return reply.header('etag', `"${info.version}"`).send(info)
+    },
+  )
+
+  app.get(
+    '/streams',
+    {
+      config: { scope: 'read' },
+      schema: {
+        operationId: 'listStreams',
+        tags: ['read'],
+        summary: 'List the streams in byte order of their ids',
+        querystring: StreamListQuery,
+        response: { 200: Type.Ref(StreamListSchema.$id as string), ...problems(...READ_PROBLEMS) },
+      },
+    },
+    async (request) => {
+      const { prefix, after, limit = DEFAULT_LIMIT } = request.query as {
+        prefix?: string
+        after?: string
+        limit?: number
+      }
+      // One more than asked for tells whether there is a next page.
+      const found = await log.listStreams({
+        ...(prefix === undefined ? {} : { prefix }),
+        ...(after === undefined ? {} : { after }),
+        limit: limit + 1,
+      })
+      const streams = found.slice(0, limit)
+      const next = found.length > limit ? pageLink('/streams', { prefix, after: streams.at(-1)?.stream_id, limit }) : null
+      return { streams, next }
+    },
+  )
+}
+
+export const streamNotFound = (): AppError => new AppError('stream_not_found', 'The stream has no event.')
+
+function streamQuery(streamId: string, read: StreamRead, isLines: boolean): StreamQuery {
+  return {
+    streamId,
+    direction: read.direction,
+    limit: read.limit ?? (isLines ? MAX_PAGE_EVENTS : DEFAULT_LIMIT),
+    maxBytes: isLines ? LINE_PAGE_BYTES : MAX_PAGE_BYTES,
+    ...(read.from_version === undefined ? {} : { fromVersion: read.from_version }),
+    ...(read.type === undefined ? {} : { types: read.type }),
+  }
+}
+
+/** The version that the next page starts at, or null at the end. */
+function nextVersion(query: StreamQuery, page: StreamPage): number | null {
+  const last = page.events.at(-1)?.at
+  if (!page.isFull || last === undefined) return null
+  if (query.direction === 'backward') return last > 1 ? last - 1 : null
+  return last < page.version ? last + 1 : null
+}
+
+function sendPage(reply: FastifyReply, query: StreamQuery, page: StreamPage): FastifyReply {
+  const path = `/streams/${encodeURIComponent(query.streamId)}/events`
+  const isForward = query.direction === 'forward'
+  const link = (fromVersion: number) =>
+    pageLink(path, {
+      from_version: fromVersion,
+      limit: query.limit,
+      direction: isForward ? undefined : 'backward',
+      type: query.types,
+    })
+  const nextFrom = nextVersion(query, page)
+  const next = nextFrom === null ? null : link(nextFrom)
+  const links = next === null ? [] : [`<${next}>; rel="next"`]
+  const from = query.fromVersion ?? (isForward ? 1 : page.version)
+  const previous = isForward ? Math.max(1, from - query.limit) : Math.min(page.version, from + query.limit)
+  if (isForward ? from > 1 : from < page.version) links.push(`<${link(previous)}>; rel="prev"`)
+  if (links.length > 0) reply.header('link', links.join(', '))
+  return reply
+    .type('application/json; charset=utf-8')
+    .send(
+      `{"stream_id":${JSON.stringify(query.streamId)},"version":${page.version},` +
+        `"events":[${page.events.map(({ json }) => json).join(',')}],"next":${JSON.stringify(next)}}`,
+    )
+}
+
+// Up to the version that the first page saw, so that a busy stream comes to an end.
+function streamLines(log: EventLog, query: StreamQuery, page: StreamPage, limit: number | undefined): LinePage {
+  const left = limit === undefined ? Number.POSITIVE_INFINITY : limit - page.events.length
+  const nextFrom = nextVersion(query, page)
+  const toVersion = query.toVersion ?? page.version
+  return {
+    lines: page.events.map(({ json }) => json),
+    next:
+      nextFrom === null || left <= 0 || (query.direction === 'forward' && nextFrom > toVersion)
+        ? null
+        : async () => {
+            const nextQuery = { ...query, fromVersion: nextFrom, toVersion, limit: Math.min(left, MAX_PAGE_EVENTS) }
+            const nextPage = await log.readStream(nextQuery)
+            return streamLines(log, nextQuery, nextPage, limit === undefined ? undefined : left)
+          },
+  }
+}
