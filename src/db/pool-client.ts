@@ -1,0 +1,172 @@
+// A connection of the pool: opened within a deadline, answered within a deadline, and aware of its own state.
+
+import type { Socket } from 'node:net'
+import pg from 'pg'
+import { ConnectTimeoutError, markNeverExecuted, QueryTimeoutError } from './pg-errors.ts'
+
+const END_GRACE_MS = 1_000
+
+/** What the pool hands to each client beside the options of `pg`. */
+export interface ClientSettings {
+  connectTimeoutMs: number
+  queryTimeoutMs: number
+  /** Set for the session, and only where the session is ours; behind a pooler they would leak to others. */
+  session: Readonly<Record<string, string>>
+  onServerError(client: MeasuredClient, sqlState: string): void
+}
+
+/** What `@types/pg` leaves out. */
+interface Internals {
+  readyForQuery: boolean
+  processID: number | null
+  connection: { stream: Socket }
+}
+
+export class MeasuredClient extends pg.Client {
+  /** Connections of an older generation are not handed out any more. */
+  generation = 0
+  createdInMs = 0
+  expiresAt = Number.POSITIVE_INFINITY
+  acquiredAt = 0
+  idleSince = 0
+  /** Whether a pooler such as PgBouncer is in between; known once connected. */
+  isPooled = false
+  /** Returns the client to `pg.Pool`. */
+  giveBack: (error?: Error | boolean) => void = () => {}
+
+  readonly #settings: ClientSettings
+  #isBroken = false
+  #deadlineAt = 0
+  #timer: NodeJS.Timeout | undefined
+  #timerAt = 0
+  #isUntouched = false
+
+  constructor(options: pg.ClientConfig & { measured: ClientSettings }) {
+    super(options)
+    this.#settings = options.measured
+    // Without a listener of its own a connection that dies while it is handed out ends the process.
+    this.on('error', () => {
+      this.#isBroken = true
+    })
+    const touch = () => {
+      this.#isUntouched = false
+    }
+    this.connection.on('parseComplete', touch)
+    this.connection.on('bindComplete', touch)
+    this.connection.on('errorMessage', (error: pg.DatabaseError) => {
+      const state = error.code ?? ''
+      // Terminated before it took up the statement: what it had begun would have been confirmed first.
+      if (this.#isUntouched && state.startsWith('57P')) markNeverExecuted(error)
+      this.#settings.onServerError(this, state)
+    })
+  }
+
+  /** Whether the next user would find the connection as new: alive, not busy, in no transaction. */
+  get isReusable(): boolean {
+    return !this.#isBroken && internals(this).readyForQuery && this.getTransactionStatus() === 'I'
+  }
+
+  override connect(): Promise<pg.Client>
+  override connect(callback: (error: Error) => void): void
+  override connect(callback?: (error: Error) => void): Promise<pg.Client> | undefined {
+    if (callback !== undefined) {
+      this.#open(callback as (error: Error | null) => void)
+      return undefined
+    }
+    return new Promise((resolve, reject) => {
+      this.#open((error) => (error === null ? resolve(this) : reject(error)))
+    })
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: the overloads of `pg` can't be repeated.
+  override query(config: any, values?: any, callback?: any): any {
+    const limit = config?.deadlineMs ?? this.#settings.queryTimeoutMs
+    // Cursors and COPY streams take as long as their reader does.
+    this.#limit(typeof config?.submit === 'function' ? Number.POSITIVE_INFINITY : limit)
+    this.#isUntouched = (values ?? config?.values)?.length > 0
+    return super.query(config, values, callback)
+  }
+
+  override end(): Promise<void>
+  override end(callback: (error: Error) => void): void
+  override end(callback?: (error: Error) => void): Promise<void> | undefined {
+    clearTimeout(this.#timer)
+    // A farewell to a peer that does not answer would keep the socket for minutes.
+    const timer = setTimeout(() => this.abort(), END_GRACE_MS).unref()
+    this.once('end', () => clearTimeout(timer))
+    return callback === undefined ? super.end() : (super.end(callback) as undefined)
+  }
+
+  /** Cuts the connection; statements in flight fail with the error. */
+  abort(error?: Error): void {
+    this.#isBroken = true
+    internals(this).connection.stream.destroy(error)
+  }
+
+  /** One round trip; calls back with whether it was answered in time. */
+  test(timeoutMs: number, callback: (isAlive: boolean) => void): void {
+    this.query({ text: 'SELECT 1', deadlineMs: timeoutMs }, undefined, (error: Error | null) => callback(!error))
+  }
+
+  // pg's own time-out may hand out a connection that was opened too late (brianc/node-postgres#3543).
+  #open(callback: (error: Error | null) => void): void {
+    const startedAt = performance.now()
+    const { connectTimeoutMs } = this.#settings
+    let isDone = false
+    const finish = (error: Error | null) => {
+      if (isDone) return
+      isDone = true
+      clearTimeout(timer)
+      this.createdInMs = performance.now() - startedAt
+      if (error) {
+        this.abort()
+        callback(markNeverExecuted(error))
+      } else callback(null)
+    }
+    const timer = setTimeout(() => {
+      finish(new ConnectTimeoutError(`no connection within ${connectTimeoutMs} ms`))
+    }, connectTimeoutMs)
+    super.connect((error: Error | null) => (error ? finish(error) : this.#startSession(finish)))
+  }
+
+  // A pooler gives out process ids of its own, so the comparison tells whether the session is ours alone.
+  #startSession(finish: (error: Error | null) => void): void {
+    const { processID } = internals(this)
+    const settings = Object.entries(this.#settings.session).flat()
+    const sets = settings.flatMap((_, i) => (i % 2 === 0 ? [`set_config($${i + 2}, $${i + 3}, false)`] : []))
+    const text = `SELECT pg_backend_pid() AS pid, CASE WHEN pg_backend_pid() = $1 THEN concat(${sets.join(', ') || 'NULL'}) END`
+    super.query({ text, values: [processID, ...settings] }, (error: Error | null, result: pg.QueryResult) => {
+      if (error) return finish(error)
+      this.isPooled = result.rows[0].pid !== processID
+      finish(null)
+    })
+  }
+
+  // One timer that is looked at when it fires costs less than one per query.
+  #limit(ms: number): void {
+    const at = performance.now() + ms
+    this.#deadlineAt = at
+    if (this.#timer !== undefined) {
+      if (this.#timerAt <= at) return
+      clearTimeout(this.#timer)
+    }
+    this.#watch(ms)
+  }
+
+  #watch(ms: number): void {
+    if (ms === Number.POSITIVE_INFINITY) {
+      this.#timer = undefined
+      return
+    }
+    this.#timerAt = performance.now() + ms
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined
+      if (this.#isBroken || internals(this).readyForQuery) return
+      const left = this.#deadlineAt - performance.now()
+      if (left > 0.5) this.#watch(left)
+      else this.abort(new QueryTimeoutError('the database did not answer in time'))
+    }, ms).unref()
+  }
+}
+
+const internals = (client: MeasuredClient): Internals => client as unknown as Internals
