@@ -47,8 +47,6 @@ export interface EventLogOptions {
   lockTimeoutMs: number
   limits: GateLimits
   observer: EventLogObserver
-  /** Named prepared statements: not behind a pooler in transaction mode. */
-  usesPreparedStatements: boolean
 }
 
 // Some ids of the request are stored already; reading them tells a retry from a mistake.
@@ -63,13 +61,11 @@ export class PostgresEventLog implements EventLog {
   readonly #batch: AppendBatch
   readonly #gate: AppendGate<GateAnswer>
   readonly #observer: EventLogObserver
-  readonly #usesPreparedStatements: boolean
 
   constructor(options: EventLogOptions) {
     this.#pool = options.pool
     this.#schema = options.schema
     this.#observer = options.observer
-    this.#usesPreparedStatements = options.usesPreparedStatements
     this.#batch = new AppendBatch(options.schema, options.lockTimeoutMs)
     this.#gate = new AppendGate((requests, deadlineAt) => this.#send(requests, deadlineAt), options.limits, options.observer)
   }
@@ -140,8 +136,9 @@ export class PostgresEventLog implements EventLog {
     }
   }
 
+  // Prepared statements belong to a session, which a pooler in transaction mode does not keep.
   #config({ name, text, values }: Statement): QueryArrayConfig {
-    return name !== undefined && this.#usesPreparedStatements
+    return name !== undefined && !this.#pool.isPooled
       ? { name, text, values, rowMode: 'array' }
       : { text, values, rowMode: 'array' }
   }

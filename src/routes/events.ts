@@ -19,9 +19,10 @@ import {
   MAX_PAGE_EVENTS,
   numberParameter,
   pageLink,
+  READ_PROBLEMS,
   typeParameter,
 } from './read-parameters.ts'
-import { problems, READ_PROBLEMS } from './schemas.ts'
+import { problems } from './schemas.ts'
 
 export interface EventRoutesOptions {
   log: EventLog

@@ -2,6 +2,15 @@
 
 import { type TString, Type } from '@sinclair/typebox'
 
+/** What every read can fail with. */
+export const READ_PROBLEMS = [
+  'validation_failed',
+  'pool_exhausted',
+  'timeout',
+  'database_unavailable',
+  'database_misconfigured',
+] as const
+
 export const MAX_PAGE_EVENTS = 1_000
 /** A page of JSON is built in memory, so its size is bounded as well as its length. */
 export const MAX_PAGE_BYTES = 16 * 1024 * 1024
