@@ -1,0 +1,9 @@
+import t from 'tap'
+import { InMemoryEventStore } from '../../src/library.ts'
+import { eventStoreContract } from '../support/event-store-contract.ts'
+
+t.test('the in-memory store keeps the contract', async (t) => {
+  const store = new InMemoryEventStore()
+  await eventStoreContract(t, store)
+  await store.close()
+})
