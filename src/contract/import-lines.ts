@@ -1,12 +1,14 @@
 // Lines of exported events, for POST /import.
 
 import type { StreamAppend } from '../db/event-log.ts'
-import { AppError } from '../errors.ts'
+import { AppError, validationFailed } from '../errors.ts'
 import { parseJson } from '../json/parse.ts'
 import { type AppendLimits, readImportedEvent } from './append-body.ts'
 import { Report } from './report.ts'
 
 const LINE_FEED = 0x0a
+// All of them wait for the append gate at once, so a request must not fill it alone.
+const MAX_LINES = 10_000
 
 /**
  * Reads lines of events; empty lines are passed over. A pointer counts lines from 0.
@@ -22,6 +24,7 @@ export function readImportLines(body: Buffer, limits: AppendLimits): StreamAppen
     const text = body.subarray(start, end)
     start = end + 1
     if (isBlank(text)) continue
+    if (appends.length === MAX_LINES) throw validationFailed([{ pointer: '', rule: `at_most_${MAX_LINES}_lines` }])
     appends.push(readImportedEvent(parseLine(text, line), `/${line}`, limits, report))
   }
   report.done()

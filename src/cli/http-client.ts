@@ -1,0 +1,69 @@
+// How commands speak to a running service.
+
+import { request as httpRequest, type IncomingMessage } from 'node:http'
+import { request as httpsRequest } from 'node:https'
+import { Option } from 'commander'
+
+/** Where the service is, and how to be let in. */
+export interface ServiceOptions {
+  url: string
+  token?: string
+}
+
+/** `--url` and `--token`, with their variables. */
+export const serviceOptions = (): Option[] => [
+  new Option('--url <url>', 'address of the service').env('ANNALS_URL').default('http://127.0.0.1:8080'),
+  new Option('--token <token>', 'token with the scope that the command needs').env('ANNALS_TOKEN'),
+]
+
+/** An answer that is not a success, in one line. */
+export class ServiceError extends Error {
+  override name = 'ServiceError'
+}
+
+/**
+ * One request. Node's own client rather than fetch: an export streams gigabytes, and fetch copies each chunk twice.
+ * @throws ServiceError when the service can't be reached or answers with a problem
+ */
+export async function requestService(
+  service: ServiceOptions,
+  method: string,
+  path: string,
+  options: { headers?: Record<string, string>; body?: Buffer } = {},
+): Promise<IncomingMessage> {
+  const url = new URL(path, service.url.endsWith('/') ? service.url : `${service.url}/`)
+  const send = url.protocol === 'https:' ? httpsRequest : httpRequest
+  const response = await new Promise<IncomingMessage>((resolve, reject) => {
+    const headers = {
+      ...options.headers,
+      ...(service.token === undefined ? {} : { authorization: `Bearer ${service.token}` }),
+      ...(options.body === undefined ? {} : { 'content-length': String(options.body.length) }),
+    }
+    const request = send(url, { method, headers }, resolve)
+    request.on('error', (error: NodeJS.ErrnoException) => {
+      reject(
+        new ServiceError(`${service.url} can't be reached (${error.code ?? error.message}); is the service running?`),
+      )
+    })
+    request.end(options.body)
+  })
+  if ((response.statusCode ?? 500) < 300) return response
+  throw new ServiceError(await describeProblem(response))
+}
+
+/** The body of an answer as text. */
+export async function readBody(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = []
+  for await (const chunk of response) chunks.push(chunk as Buffer)
+  return Buffer.concat(chunks).toString()
+}
+
+async function describeProblem(response: IncomingMessage): Promise<string> {
+  const body = await readBody(response)
+  try {
+    const { code, detail } = JSON.parse(body) as { code: string; detail: string }
+    return `the service answered ${response.statusCode} ${code}: ${detail}`
+  } catch {
+    return `the service answered ${response.statusCode}, and not as Annals does; check --url`
+  }
+}
