@@ -1,0 +1,112 @@
+// The map: every part of the HTTP service in the order in which a request meets it. Opens no port, reads no setting
+// from anywhere but its argument.
+
+import { maxHeaderSize, type Server } from 'node:http'
+import fastify, { type FastifyHttpOptions, type FastifyInstance } from 'fastify'
+import type { Logger } from 'pino'
+import type { AppendLimits } from './contract/append-body.ts'
+import type { EventLog } from './db/event-log.ts'
+import type { Authorizer } from './http/authorizer.ts'
+import { type EdgeOptions, edge } from './http/edge.ts'
+import { jsonBodies } from './http/json-body.ts'
+import type { Lifecycle } from './http/lifecycle.ts'
+import { answerMalformed } from './http/malformed.ts'
+import { knowAllMethods, methodFallbacks } from './http/methods.ts'
+import { describeRoutes } from './http/openapi.ts'
+import { errorHandler } from './http/problems.ts'
+import { requestIdOf } from './http/request-id.ts'
+import { type RequestLog, RequestReporter } from './http/request-report.ts'
+import { answerBadTarget, answerNotFound, routeNotFound } from './http/unmatched.ts'
+import { parseJson } from './json/parse.ts'
+import { CONTENT_TYPES, exposition } from './metrics/exposition.ts'
+import { httpMetrics } from './metrics/http.ts'
+import { processMetrics } from './metrics/process.ts'
+import type { MetricsRegistry } from './metrics/registry.ts'
+import { appendRoutes } from './routes/append.ts'
+import { docsRoutes } from './routes/docs.ts'
+import { EVENT_SCHEMAS } from './routes/event-schemas.ts'
+import { eventRoutes } from './routes/events.ts'
+import { type HealthReport, healthRoutes } from './routes/health.ts'
+import { metricsRoutes } from './routes/metrics.ts'
+import { SHARED_SCHEMAS } from './routes/schemas.ts'
+import { streamRoutes } from './routes/streams.ts'
+
+export interface AppParts {
+  version: string
+  logger: Logger
+  requestLog: RequestLog
+  registry: MetricsRegistry
+  authorizer: Authorizer
+  lifecycle: Lifecycle
+  log: EventLog
+  health(): HealthReport
+  limits: AppendLimits & { maxBodyBytes: number }
+}
+
+/** Puts the HTTP service together. The caller listens, and closes it. */
+export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
+  const { lifecycle, limits, logger, registry, version } = parts
+  const metrics = httpMetrics(registry, { inFlight: () => lifecycle.inFlight, streams: () => lifecycle.streams })
+  processMetrics(registry, version)
+
+  const edgeOptions: EdgeOptions = {
+    lifecycle,
+    authorizer: parts.authorizer,
+    reporter: new RequestReporter(metrics, parts.requestLog),
+    maxBodyBytes: limits.maxBodyBytes,
+  }
+  const app = fastify(serverOptions(edgeOptions))
+
+  // Before a route: what can't be routed, errors, bodies.
+  answerMalformed(app.server, limits.maxBodyBytes, metrics.malformed)
+  app.setErrorHandler(errorHandler(logger, lifecycle, limits.maxBodyBytes))
+  app.setSerializerCompiler(() => JSON.stringify)
+  jsonBodies(app, parseJson)
+  for (const schema of [...SHARED_SCHEMAS, ...EVENT_SCHEMAS]) app.addSchema(schema)
+
+  // Around every route.
+  const methodsByPath = knowAllMethods(app)
+  await describeRoutes(app, version)
+  edge(app, edgeOptions)
+
+  // The routes.
+  healthRoutes(app, { version, health: parts.health })
+  appendRoutes(app, { log: parts.log, limits })
+  streamRoutes(app, { log: parts.log })
+  eventRoutes(app, { log: parts.log })
+  metricsRoutes(app, {
+    scrape: async (format) => ({ contentType: CONTENT_TYPES[format], body: await exposition(registry, format) }),
+  })
+  docsRoutes(app, { document: () => app.swagger() })
+
+  // What no route matches.
+  methodFallbacks(app, methodsByPath)
+  app.setNotFoundHandler(
+    { onRequest: answerNotFound(edgeOptions) } as Parameters<typeof app.setNotFoundHandler>[0],
+    () => {
+      throw routeNotFound()
+    },
+  )
+  return app
+}
+
+// A request that takes longer to arrive than this is cut off with 408.
+const HEAD_TIMEOUT_MS = 15_000
+const ARRIVAL_TIMEOUT_MS = 60_000
+
+const serverOptions = (edgeOptions: EdgeOptions): FastifyHttpOptions<Server> => ({
+  // Requests are logged by the edge; what Fastify logs beside them are children per request, which cost too much.
+  logger: false,
+  bodyLimit: edgeOptions.maxBodyBytes,
+  requestTimeout: ARRIVAL_TIMEOUT_MS,
+  genReqId: ({ headers }) => requestIdOf(headers),
+  frameworkErrors: answerBadTarget(edgeOptions),
+  return503OnClosing: false,
+  http: { requireHostHeader: false, headersTimeout: HEAD_TIMEOUT_MS, connectionsCheckingInterval: 5_000 },
+  routerOptions: {
+    // Too long a stream id is for the stream routes to refuse, in their words.
+    maxParamLength: maxHeaderSize,
+    // Read by the query schema of each route, which knows what is allowed.
+    querystringParser: (text) => text as never,
+  },
+})

@@ -1,0 +1,101 @@
+// What happens to every request before its route: counted, checked, authorised. Each route gets a function of its
+// own that closes over what it declared, so nothing has to be looked up per request.
+
+import type { ServerResponse } from 'node:http'
+import { type TSchema, Type } from '@sinclair/typebox'
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import type { Authorizer, RouteScope } from './authorizer.ts'
+import { bodyPolicy } from './body-policy.ts'
+import { checkHeaders } from './headers.ts'
+import type { Lifecycle } from './lifecycle.ts'
+import type { RequestReport, RequestReporter } from './request-report.ts'
+import type { Grant } from './tokens.ts'
+import { validatorCompiler } from './validation.ts'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Scopes of which one is needed; null: open to everybody. Every route has to say. */
+    scope?: RouteScope
+    /** Media types that the body may have; `application/json` when absent. */
+    bodyTypes?: readonly string[]
+    /** The route takes a request without a body. */
+    isBodyOptional?: boolean
+    /** Answered in every phase of the service: probes, metrics, documents. */
+    isAlwaysOpen?: boolean
+    /** Answers carry `Cache-Control: no-store`. */
+    isNeverCached?: boolean
+    /** The body is checked by the route; its schema documents. */
+    checksBody?: boolean
+    /** Answers for every method that the path does not have; made by the edge itself. */
+    isMethodFallback?: boolean
+  }
+  interface FastifyRequest {
+    /** What the caller may do. */
+    grant: Grant
+  }
+}
+
+export interface EdgeOptions {
+  lifecycle: Lifecycle
+  authorizer: Authorizer
+  reporter: RequestReporter
+  maxBodyBytes: number
+}
+
+const reportOf = Symbol('report')
+type TrackedResponse = ServerResponse & { [reportOf]?: RequestReport }
+
+/** Adds the edge to every route that is registered after it. @throws Error for a route without a scope */
+export function edge(app: FastifyInstance, options: EdgeOptions): void {
+  app.decorateRequest('grant', null as unknown as Grant)
+  app.addHook('onRoute', (route) => {
+    const config = route.config ?? {}
+    if (config.scope === undefined) throw new Error(`${String(route.method)} ${route.url} declares no scope`)
+    if (config.isMethodFallback !== true) {
+      route.schema = { querystring: Type.Object({}, { additionalProperties: false }), ...route.schema }
+      route.validatorCompiler = validatorCompiler(
+        () => Object.values(app.getSchemas()) as TSchema[],
+        config.checksBody === true,
+      ) as NonNullable<typeof route.validatorCompiler>
+    }
+    route.onRequest = [enterRoute(route, options), ...[route.onRequest ?? []].flat()]
+  })
+}
+
+/** The edge of a request that leads to no route. */
+export const enterUnmatched = (request: FastifyRequest, reply: FastifyReply, options: EdgeOptions): void =>
+  enter(request, reply, options, 'unmatched')
+
+function enterRoute(route: RouteOptions, options: EdgeOptions) {
+  const { lifecycle, authorizer } = options
+  const { isAlwaysOpen = false, isNeverCached = false, isMethodFallback = false, scope } = route.config ?? {}
+  const checkBody = isMethodFallback ? undefined : bodyPolicy(route, options.maxBodyBytes)
+  const authorize = authorizer.forScope(scope as RouteScope)
+
+  return (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void => {
+    enter(request, reply, options, route.url)
+    if (isNeverCached) reply.header('cache-control', 'no-store')
+    const error =
+      checkHeaders(request.raw) ??
+      (isMethodFallback ? undefined : authorize(request)) ??
+      (isAlwaysOpen ? undefined : lifecycle.refusal()) ??
+      checkBody?.(request.raw)
+    if (error === undefined) done()
+    else done(error)
+  }
+}
+
+function enter(request: FastifyRequest, reply: FastifyReply, options: EdgeOptions, route: string): void {
+  const response = reply.raw as TrackedResponse
+  reply.header('x-request-id', request.id)
+  reply.header('x-content-type-options', 'nosniff')
+  if (options.lifecycle.isDraining) reply.header('connection', 'close')
+  options.lifecycle.enter(response)
+  response[reportOf] = options.reporter.begin(request.raw, request.id, route)
+  response.on('close', exit)
+
+  function exit(): void {
+    options.lifecycle.exit(response)
+    response[reportOf]?.end(response)
+  }
+}

@@ -1,0 +1,38 @@
+// What Node's parser lets through although HTTP forbids it, or although two readers could understand it differently.
+
+import type { IncomingMessage } from 'node:http'
+import { AppError } from '../errors.ts'
+
+// Fields of which a second one would be dropped in silence.
+const SINGLE = new Set(['host', 'content-type', 'authorization', 'content-length'])
+const LONGEST_SINGLE = 14
+// RFC 3986 host with an optional port; anything else in it is an attack or an accident.
+const HOST = /^(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?$/
+
+/** Why the head of a request can't be taken, if so. */
+export function checkHeaders(request: IncomingMessage): AppError | undefined {
+  const { rawHeaders, headers } = request
+  let seen = 0
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] as string
+    if (name.length < 4 || name.length > LONGEST_SINGLE) continue
+    const lower = name.toLowerCase()
+    if (!SINGLE.has(lower)) continue
+    const bit = 1 << lower.length
+    if ((seen & bit) !== 0) return malformed(`The header ${name} is there twice.`)
+    seen |= bit
+  }
+  const { host } = headers
+  if (host === undefined) {
+    if (request.httpVersion === '1.1') return malformed('The header Host is missing.')
+  } else if (!HOST.test(host)) {
+    return malformed('The header Host is not a host.')
+  }
+  const encoding = headers['transfer-encoding']
+  if (encoding !== undefined && encoding.toLowerCase() !== 'chunked') {
+    return malformed('Transfer-Encoding may only be chunked.')
+  }
+  return undefined
+}
+
+const malformed = (detail: string): AppError => new AppError('malformed_request', detail)

@@ -1,0 +1,96 @@
+// What the service lets in: nothing but probes while it starts, everything, nothing new while it drains.
+
+import type { ServerResponse } from 'node:http'
+import { AppError } from '../errors.ts'
+
+/**
+ * - `starting`: the database is not there yet
+ * - `serving`
+ * - `leaving`: readiness says draining, requests are still served, so that load balancers can look away
+ * - `draining`: new requests are refused, those in flight finish
+ */
+export type Phase = 'starting' | 'serving' | 'leaving' | 'draining'
+
+/** A response that goes on until one side stops; it is told when the service drains. */
+export type StreamEnd = () => void
+
+/** The phase of the service, and what is in flight. */
+export class Lifecycle {
+  #phase: Phase = 'starting'
+  readonly #inFlight = new Set<ServerResponse>()
+  readonly #streams = new Set<StreamEnd>()
+  #whenEmpty: (() => void) | undefined
+
+  get phase(): Phase {
+    return this.#phase
+  }
+
+  get isDraining(): boolean {
+    return this.#phase === 'leaving' || this.#phase === 'draining'
+  }
+
+  /** Number of requests that have no complete answer yet. */
+  get inFlight(): number {
+    return this.#inFlight.size
+  }
+
+  /** Number of open streams among them. */
+  get streams(): number {
+    return this.#streams.size
+  }
+
+  serve(): void {
+    if (this.#phase === 'starting') this.#phase = 'serving'
+  }
+
+  leave(): void {
+    this.#phase = 'leaving'
+    this.#closeAfterAnswer()
+  }
+
+  /** Refuses what is new from now on and asks open streams to end. */
+  drain(): void {
+    this.#phase = 'draining'
+    this.#closeAfterAnswer()
+    for (const end of this.#streams) end()
+  }
+
+  /** Why a request that needs the store can't be let in now, if so. */
+  refusal(): AppError | undefined {
+    if (this.#phase === 'starting') return new AppError('database_unavailable', 'The database is still being started.')
+    if (this.#phase === 'draining') return new AppError('shutting_down', 'The service is shutting down.')
+    return undefined
+  }
+
+  enter(response: ServerResponse): void {
+    this.#inFlight.add(response)
+  }
+
+  exit(response: ServerResponse): void {
+    this.#inFlight.delete(response)
+    if (this.#inFlight.size === 0) this.#whenEmpty?.()
+  }
+
+  /**
+   * Registers an open stream; `end` has to finish its response soon after it is called (at once when the service
+   * drains already). Returns what to call when the stream is over.
+   */
+  openStream(end: StreamEnd): () => void {
+    this.#streams.add(end)
+    if (this.#phase === 'draining') queueMicrotask(end)
+    return () => this.#streams.delete(end)
+  }
+
+  /** Resolves as soon as nothing is in flight. */
+  async empty(): Promise<void> {
+    if (this.#inFlight.size === 0) return
+    await new Promise<void>((resolve) => {
+      this.#whenEmpty = resolve
+    })
+  }
+
+  // Answers that are still to come say that the connection ends with them.
+  #closeAfterAnswer(): void {
+    for (const response of this.#inFlight) if (!response.headersSent) response.setHeader('connection', 'close')
+  }
+}

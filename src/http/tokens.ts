@@ -1,0 +1,140 @@
+// Bearer tokens and what they allow. A presented token is hashed once and compared with every known hash in
+// constant time, so neither a near miss nor the place in the list can be measured.
+
+import { hash, timingSafeEqual } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { SettingsError } from '../config.ts'
+
+export const SCOPES = ['read', 'append', 'metrics', 'admin'] as const
+export type Scope = (typeof SCOPES)[number]
+
+/** Which scopes a caller has; `admin` includes all. */
+export type Grant = ReadonlySet<Scope>
+
+const EVERYTHING: Grant = new Set(SCOPES)
+
+interface Entry {
+  /** SHA-256 of the token. */
+  digest: Buffer
+  scopes: readonly Scope[]
+}
+
+const RULE = `scope[+scope]:token, with scopes of ${SCOPES.join(', ')} and a token of 16 or more visible ASCII characters, or sha256:<64 hex digits>`
+// How often the file is looked at; the contract promises 10 s.
+const RELOAD_INTERVAL_MS = 3_000
+
+export interface TokenSources {
+  /** Comma-separated entries. */
+  list?: string | undefined
+  /** Path of a file with one entry a line; blank lines and lines that start with `#` are skipped. */
+  file?: string | undefined
+}
+
+export interface TokenLog {
+  info(details: object, message: string): void
+  error(details: object, message: string): void
+}
+
+/** Knows the configured tokens; the file among them is read again when it changes. */
+export class Tokens {
+  readonly #listed: readonly Entry[]
+  readonly #file: string | undefined
+  #fileText = ''
+  #fromFile: readonly Entry[] = []
+  #timer: NodeJS.Timeout | undefined
+  #complaint = ''
+
+  /** @throws SettingsError that names the variable and the entry, never its text */
+  constructor({ list, file }: TokenSources) {
+    this.#listed = list === undefined ? [] : readEntries(list.split(','), 'ANNALS_TOKENS', 'entry')
+    this.#file = file
+    if (file === undefined) return
+    try {
+      this.#fileText = readFileSync(file, 'utf8')
+    } catch (error) {
+      throw new SettingsError(`ANNALS_TOKENS_FILE can't be read: ${(error as NodeJS.ErrnoException).code}`)
+    }
+    this.#fromFile = readFileEntries(this.#fileText)
+    if (this.#fromFile.length === 0 && this.#listed.length === 0) {
+      throw new SettingsError(`ANNALS_TOKENS_FILE holds no token; a line must be ${RULE}`)
+    }
+  }
+
+  /** True when at least one variable names tokens; an emptied file never makes the service open. */
+  static areConfigured({ list, file }: TokenSources): boolean {
+    return list !== undefined || file !== undefined
+  }
+
+  /** What the holder of `token` may do; an empty grant when nobody knows it. */
+  grantOf(token: string): Grant {
+    const digest = hash('sha256', token, 'buffer')
+    const scopes = new Set<Scope>()
+    for (const entries of [this.#listed, this.#fromFile]) {
+      for (const entry of entries) {
+        if (timingSafeEqual(entry.digest, digest)) for (const scope of entry.scopes) scopes.add(scope)
+      }
+    }
+    return scopes.has('admin') ? EVERYTHING : scopes
+  }
+
+  /** Takes up changes of the file from now on. */
+  watch(log: TokenLog): void {
+    if (this.#file === undefined || this.#timer !== undefined) return
+    this.#timer = setInterval(() => void this.#reload(log), RELOAD_INTERVAL_MS)
+    this.#timer.unref()
+  }
+
+  close(): void {
+    clearInterval(this.#timer)
+  }
+
+  // A file that can't be read or has a malformed line leaves the known tokens as they are: half a file must not
+  // lock anybody out. A file without entries revokes all of its tokens.
+  async #reload(log: TokenLog): Promise<void> {
+    try {
+      const text = await readFile(this.#file as string, 'utf8')
+      if (text === this.#fileText) return
+      const entries = readFileEntries(text)
+      this.#fromFile = entries
+      this.#fileText = text
+      this.#complaint = ''
+      log.info({ tokens: entries.length }, 'ANNALS_TOKENS_FILE changed and was taken up')
+    } catch (error) {
+      const complaint = error instanceof SettingsError ? error.message : String((error as NodeJS.ErrnoException).code)
+      if (complaint === this.#complaint) return
+      this.#complaint = complaint
+      log.error({ reason: complaint }, 'ANNALS_TOKENS_FILE could not be taken up; the tokens stay as they were')
+    }
+  }
+}
+
+const readFileEntries = (text: string): Entry[] =>
+  readEntries(
+    text.split('\n').map((line) => (line.trim().startsWith('#') ? '' : line)),
+    'ANNALS_TOKENS_FILE',
+    'line',
+  )
+
+function readEntries(texts: string[], variable: string, unit: 'entry' | 'line'): Entry[] {
+  const entries: Entry[] = []
+  for (const [index, text] of texts.entries()) {
+    if (unit === 'line' && text.trim() === '') continue
+    const entry = readEntry(text.trim())
+    if (entry === undefined) throw new SettingsError(`${variable}: ${unit} ${index + 1} must be ${RULE}`)
+    entries.push(entry)
+  }
+  return entries
+}
+
+function readEntry(text: string): Entry | undefined {
+  const [, names, secret] = /^([a-z+]+):(.+)$/.exec(text) ?? []
+  if (names === undefined || secret === undefined) return undefined
+  const scopes = names.split('+')
+  if (!scopes.every((name): name is Scope => (SCOPES as readonly string[]).includes(name))) return undefined
+  if (secret.startsWith('sha256:')) {
+    const hex = secret.slice('sha256:'.length)
+    return /^[0-9a-f]{64}$/i.test(hex) ? { digest: Buffer.from(hex, 'hex'), scopes } : undefined
+  }
+  return /^[\x21-\x7e]{16,}$/.test(secret) ? { digest: hash('sha256', secret, 'buffer'), scopes } : undefined
+}

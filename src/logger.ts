@@ -1,0 +1,51 @@
+// JSON lines on standard output, through one buffer, for pino's lines and for the request lines made by hand.
+
+import { type Logger, pino } from 'pino'
+import type { Settings } from './config.ts'
+
+export interface Log {
+  logger: Logger
+  /** Writes a line that is already made. */
+  writeLine(line: string): void
+  /** Writes out what is buffered; before the process ends. */
+  flush(): void
+}
+
+interface Sink {
+  write(line: string): unknown
+  flushSync?(): void
+}
+
+const SECRETS = [
+  'authorization',
+  'password',
+  'token',
+  'headers.authorization',
+  '*.authorization',
+  '*.password',
+  '*.token',
+]
+
+/** Hides the password of every URL in `text`. */
+export const withoutPasswords = (text: string): string =>
+  text.replace(/([a-z][a-z0-9+.-]*:\/\/[^\s:@/"]*):[^\s@/"]*@/gi, '$1:***@')
+
+/** A log at the level of the settings, to standard output unless another sink is given. */
+export function openLog({ LOG_LEVEL }: Pick<Settings, 'LOG_LEVEL'>, sink?: Sink): Log {
+  const target: Sink = sink ?? pino.destination({ fd: 1, sync: false })
+  const writeLine = (line: string): void => {
+    target.write(line.includes('://') ? withoutPasswords(line) : line)
+  }
+  const logger = pino({ level: LOG_LEVEL, base: null, redact: { paths: SECRETS, censor: '***' } }, { write: writeLine })
+  return {
+    logger,
+    writeLine,
+    flush() {
+      try {
+        target.flushSync?.()
+      } catch {
+        // Not open yet, or the reader is gone: nothing can be told to anybody.
+      }
+    },
+  }
+}

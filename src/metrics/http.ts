@@ -1,0 +1,51 @@
+import { Counter, Gauge } from 'prom-client'
+import type { RequestObserver } from '../http/request-report.ts'
+import { Histogram, SECONDS } from './histogram.ts'
+import type { MetricsRegistry } from './registry.ts'
+
+export interface HttpMetrics extends RequestObserver {
+  /** A request that the parser refused, so that it has no route. */
+  malformed(status: number): void
+}
+
+/** What the HTTP edge is asked about; called when it is scraped. */
+export interface HttpGauges {
+  inFlight(): number
+  streams(): number
+}
+
+/** `http_server_…`: duration per method, route template and status; requests in flight; refused ones. */
+export function httpMetrics(registry: MetricsRegistry, gauges: HttpGauges): HttpMetrics {
+  const durations = new Histogram({
+    name: 'http_server_request_duration_seconds',
+    help: 'Time from the head of a request to the end of its answer; status 499 is a client that went away.',
+    buckets: SECONDS,
+    registry,
+  })
+  new Gauge({
+    name: 'http_server_active_requests',
+    help: 'Requests without a complete answer, streams included.',
+    registers: [registry],
+    collect() {
+      this.set(gauges.inFlight())
+    },
+  })
+  new Gauge({
+    name: 'http_server_open_streams',
+    help: 'Answers that go on until one side stops.',
+    registers: [registry],
+    collect() {
+      this.set(gauges.streams())
+    },
+  })
+  const malformed = new Counter({
+    name: 'http_server_malformed_requests_total',
+    help: 'Requests that were refused before they had a route, by status.',
+    labelNames: ['status'],
+    registers: [registry],
+  })
+  return {
+    timer: (method, route, status) => durations.series({ method, route, status: String(status) }),
+    malformed: (status) => malformed.inc({ status }),
+  }
+}
