@@ -61,6 +61,7 @@ export class PostgresEventLog implements EventLog {
   readonly #batch: AppendBatch
   readonly #gate: AppendGate<GateAnswer>
   readonly #observer: EventLogObserver
+  #lastAppend: { position: number; at: number } | undefined
 
   constructor(options: EventLogOptions) {
     this.#pool = options.pool
@@ -68,6 +69,11 @@ export class PostgresEventLog implements EventLog {
     this.#observer = options.observer
     this.#batch = new AppendBatch(options.schema, options.lockTimeoutMs)
     this.#gate = new AppendGate((requests, deadlineAt) => this.#send(requests, deadlineAt), options.limits, options.observer)
+  }
+
+  /** The last position that this process stored, and when (by performance.now()). */
+  get lastAppend(): { position: number; at: number } | undefined {
+    return this.#lastAppend
   }
 
   /** Events that wait for the gate. */
@@ -202,8 +208,15 @@ export class PostgresEventLog implements EventLog {
   #count(outcome: AppendOutcome): void {
     if (outcome.kind === 'conflict') this.#observer.conflicted()
     if (outcome.kind !== 'appended') return
-    if (outcome.appends.some(({ replayed }) => replayed)) this.#observer.replayed()
-    else this.#observer.appended(outcome.appends.reduce((sum, { event_ids }) => sum + event_ids.length, 0))
+    if (outcome.appends.some(({ replayed }) => replayed)) return this.#observer.replayed()
+    let events = 0
+    let position = 0
+    for (const appended of outcome.appends) {
+      events += appended.event_ids.length
+      if (appended.position > position) position = appended.position
+    }
+    this.#lastAppend = { position, at: performance.now() }
+    this.#observer.appended(events)
   }
 }
 
