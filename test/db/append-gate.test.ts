@@ -1,0 +1,167 @@
+import t from 'tap'
+import { AppendGate, type GateLimits } from '../../src/db/append-gate.ts'
+import type { AppendRequest, PreparedEvent } from '../../src/db/event-log.ts'
+import { AppError } from '../../src/errors.ts'
+
+const limits: GateLimits = { maxQueuedEvents: 100, maxQueuedBytes: 100_000, queueTimeoutMs: 2_000, requestTimeoutMs: 5_000 }
+
+let ids = 0
+const event = (id?: string): PreparedEvent => ({
+  id: id ?? String(++ids),
+  hasClientId: id !== undefined,
+  type: 'T',
+  data: Buffer.from('null'),
+  isJson: true,
+  contentType: null,
+  metadata: null,
+})
+const request = (...events: PreparedEvent[]): AppendRequest => ({
+  appends: [{ streamId: 's', expectedVersion: 'any', events: events.length === 0 ? [event()] : events }],
+  checks: [],
+})
+
+/** A gate whose batches are answered by hand. */
+function gateByHand(overrides: Partial<GateLimits> = {}) {
+  const batches: { requests: AppendRequest[]; answer(): void; fail(error: unknown): void }[] = []
+  const seen = { committed: [] as number[], overloaded: 0 }
+  const gate = new AppendGate<string>(
+    (requests) =>
+      new Promise((resolve, reject) => {
+        batches.push({ requests, answer: () => resolve(requests.map((_, i) => `answer ${i}`)), fail: reject })
+      }),
+    { ...limits, ...overrides },
+    { batchCommitted: (events) => seen.committed.push(events), overloaded: () => seen.overloaded++ },
+  )
+  return { gate, batches, seen }
+}
+
+const codeOf = (promise: Promise<unknown>) =>
+  promise.then(
+    () => 'answered',
+    (error: AppError) => error.code,
+  )
+
+// The gate's own timer does not keep a process alive.
+const alive = setInterval(() => {}, 1_000)
+t.teardown(() => clearInterval(alive))
+
+const settle = () => new Promise((resolve) => setImmediate(resolve))
+
+t.test('what arrives while a batch is in flight goes together into the next one', async (t) => {
+  const { gate, batches, seen } = gateByHand()
+  const first = gate.append(request())
+  await settle()
+  const others = [gate.append(request()), gate.append(request(event(), event())), gate.append(request())]
+  await settle()
+  t.equal(batches.length, 1, 'one batch at a time')
+  t.equal(gate.queuedEvents, 4)
+  batches[0]?.answer()
+  t.equal(await first, 'answer 0')
+  await settle()
+  t.equal(batches[1]?.requests.length, 3)
+  batches[1]?.answer()
+  t.same(await Promise.all(others), ['answer 0', 'answer 1', 'answer 2'], 'each gets its own answer')
+  t.same(seen.committed, [1, 4])
+})
+
+t.test('a request whose client id is already in the batch waits for the next one', async (t) => {
+  const { gate, batches } = gateByHand()
+  void gate.append(request())
+  await settle()
+  const same = [gate.append(request(event('a'))), gate.append(request(event('a'))), gate.append(request(event('b')))]
+  batches[0]?.answer()
+  await settle()
+  t.same(
+    batches[1]?.requests.map(({ appends }) => appends[0]?.events[0]?.id),
+    ['a', 'b'],
+  )
+  batches[1]?.answer()
+  await settle()
+  t.equal(batches[2]?.requests[0]?.appends[0]?.events[0]?.id, 'a')
+  batches[2]?.answer()
+  await Promise.all(same)
+})
+
+t.test('a request that may itself be the fault does not take its neighbours with it', async (t) => {
+  const { gate, batches } = gateByHand()
+  const first = gate.append(request())
+  await settle()
+  const answers = [gate.append(request()), gate.append(request()), gate.append(request())].map(codeOf)
+  batches[0]?.answer()
+  await first
+  await settle()
+  batches[1]?.fail(new AppError('internal', 'refused'))
+  for (const fails of [false, true, false]) {
+    await settle()
+    const alone = batches.at(-1)
+    t.equal(alone?.requests.length, 1)
+    if (fails) alone?.fail(new AppError('internal', 'refused'))
+    else alone?.answer()
+  }
+  t.same(await Promise.all(answers), ['answered', 'internal', 'answered'])
+})
+
+t.test('what concerns the database fails the whole batch at once', async (t) => {
+  const { gate, batches } = gateByHand()
+  const all = [gate.append(request())]
+  await settle()
+  all.push(gate.append(request()), gate.append(request()))
+  batches[0]?.answer()
+  await settle()
+  batches[1]?.fail(new AppError('database_full', 'full'))
+  t.same(await Promise.all(all.map(codeOf)), ['answered', 'database_full', 'database_full'])
+  t.equal(batches.length, 2)
+})
+
+t.test('the queue is bounded in events and in bytes', async (t) => {
+  const { gate, batches, seen } = gateByHand({ maxQueuedEvents: 3, maxQueuedBytes: 1_000 })
+  void gate.append(request())
+  await settle()
+  const waiting = [gate.append(request()), gate.append(request(event(), event()))]
+  t.equal(await codeOf(gate.append(request())), 'overloaded')
+  batches[0]?.answer()
+  await settle()
+  const large = { ...event(), data: Buffer.alloc(950) }
+  t.equal(await codeOf(gate.append(request(large))), 'overloaded')
+  t.equal(seen.overloaded, 2)
+  batches[1]?.answer()
+  await Promise.all(waiting)
+  const after = gate.append(request())
+  await settle()
+  batches[2]?.answer()
+  t.equal(await codeOf(after), 'answered', 'it recovers')
+})
+
+t.test('who waits too long to be sent is refused and never sent', async (t) => {
+  const { gate, batches } = gateByHand({ queueTimeoutMs: 50 })
+  const first = gate.append(request())
+  await settle()
+  const late = codeOf(gate.append(request(event('late'))))
+  t.equal(await late, 'overloaded')
+  batches[0]?.answer()
+  await first
+  await settle()
+  t.equal(batches.length, 1)
+})
+
+t.test('who was sent and hears nothing is told that the outcome is unknown', async (t) => {
+  const { gate, batches } = gateByHand({ requestTimeoutMs: 50 })
+  const error = await gate.append(request()).catch((error: AppError) => error)
+  t.match(error, { code: 'commit_outcome_unknown', status: 503 })
+  batches[0]?.answer()
+})
+
+t.test('closing answers what waits and refuses what comes', async (t) => {
+  const { gate, batches } = gateByHand()
+  const first = gate.append(request())
+  await settle()
+  const second = gate.append(request())
+  const closed = gate.close()
+  t.equal(await codeOf(gate.append(request())), 'shutting_down')
+  batches[0]?.answer()
+  await first
+  await settle()
+  batches[1]?.answer()
+  await second
+  await closed
+})
