@@ -11,6 +11,7 @@ import { RESULT_TYPES } from './result-types.ts'
 
 const LIFETIME_JITTER = 0.1
 const TEST_TIMEOUT_MS = 500
+const USAGE_WINDOW_MS = 60_000
 const MIN_RESET_INTERVAL_MS = 1_000
 const REFILL_PAUSES_MS = [0, 100, 200, 400, 800, 1_000]
 // The server has no room for more connections; those that are open go on serving.
@@ -49,6 +50,8 @@ export interface PoolStats {
   idle: number
   used: number
   waiting: number
+  /** How long the one who waits longest has waited; null when nobody waits. */
+  oldest_wait_ms: number | null
   max: number
   min: number
   acquire: { count: number } & (Quantiles | Record<keyof Quantiles, null>)
@@ -57,11 +60,17 @@ export interface PoolStats {
   errors: number
 }
 
-/** Rates since the start, for sizing. */
+/** What was measured in the last one to two minutes, for sizing. */
 export interface PoolUsage {
+  acquisitions_per_second: number
+  /** Mean time a connection was held; null when none was. */
+  hold_ms: number | null
+}
+
+interface UsageMark {
+  at: number
   acquisitions: number
-  use_seconds: number
-  elapsed_seconds: number
+  useMs: number
 }
 
 interface Waiter {
@@ -111,7 +120,8 @@ export class MeasuredPool {
   readonly #open = new Set<MeasuredClient>()
   readonly #waiters: Waiter[] = []
   readonly #latency = new LatencyHistogram(performance.now())
-  readonly #startedAt = performance.now()
+  #previousMark: UsageMark = { at: performance.now(), acquisitions: 0, useMs: 0 }
+  #mark = this.#previousMark
   #used = 0
   /** Connections asked of `pg.Pool` and not yet handed out. */
   #pending = 0
@@ -210,12 +220,14 @@ export class MeasuredPool {
   stats(): PoolStats {
     const idle = this.#pool.idleCount
     const size = this.#open.size
+    const oldest = this.#waiters[0]
     const none = { p50_ms: null, p95_ms: null, p99_ms: null, max_ms: null }
     return {
       size,
       idle,
       used: Math.max(size - idle, 0),
       waiting: this.#waiters.length,
+      oldest_wait_ms: oldest === undefined ? null : Math.round(performance.now() - oldest.since),
       max: this.options.max,
       min: this.options.min,
       acquire: { count: this.#latency.count, ...(this.#latency.quantiles(performance.now()) ?? none) },
@@ -225,10 +237,13 @@ export class MeasuredPool {
   }
 
   usage(): PoolUsage {
+    const now = performance.now()
+    this.#markUsage(now)
+    const { at, acquisitions, useMs } = this.#previousMark
+    const count = this.#latency.count - acquisitions
     return {
-      acquisitions: this.#latency.count,
-      use_seconds: this.#useMs / 1000,
-      elapsed_seconds: (performance.now() - this.#startedAt) / 1000,
+      acquisitions_per_second: now > at ? (count * 1000) / (now - at) : 0,
+      hold_ms: count > 0 ? (this.#useMs - useMs) / count : null,
     }
   }
 
@@ -334,6 +349,7 @@ export class MeasuredPool {
     const now = performance.now()
     this.#used--
     this.#useMs += now - client.acquiredAt
+    if (now - this.#mark.at > USAGE_WINDOW_MS) this.#markUsage(now)
     this.#observer?.released((now - client.acquiredAt) / 1000)
     if (error || !this.#isCurrent(client) || client.expiresAt < now) {
       if (error instanceof Error && isConnectionFailure(error)) this.#fail(error)
@@ -345,6 +361,12 @@ export class MeasuredPool {
     const waiter = this.#isEnding ? undefined : this.#waiters.shift()
     if (waiter === undefined) client.giveBack()
     else this.#handOut(client, waiter, now)
+  }
+
+  #markUsage(now: number): void {
+    if (now - this.#mark.at <= USAGE_WINDOW_MS) return
+    this.#previousMark = this.#mark
+    this.#mark = { at: now, acquisitions: this.#latency.count, useMs: this.#useMs }
   }
 
   #isCurrent(client: MeasuredClient): boolean {
