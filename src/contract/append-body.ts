@@ -1,10 +1,10 @@
 // From the parsed body of an append to what is stored. Written by hand rather than compiled from the schema: the rules
 // go across members, and this is the hottest validation there is.
 
-import { v7 as uuidv7 } from 'uuid'
 import type { ExpectedVersion, PreparedEvent, StreamAppend, StreamCheck } from '../db/event-log.ts'
 import { RawJson } from '../json/parse.ts'
 import { escapeStep } from '../json/pointer.ts'
+import { isEventId, newEventId } from './event-id.ts'
 import { Report } from './report.ts'
 import { isName, isStreamId } from './stream-id.ts'
 
@@ -30,8 +30,6 @@ export interface MultiAppendBody {
 const MAX_APPENDS = 100
 const MAX_CHECKS = 100
 const MAX_CONTENT_TYPE_BYTES = 255
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
-const NIL = '00000000-0000-0000-0000-000000000000'
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
 // RFC 9110 media type: type/subtype and parameters, visible ASCII.
 const MEDIA_TYPE = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?:[ \t]*;[ \t]*[\w!#$&^.+-]+=(?:[\w!#$&^.+-]+|"[ !#-[\]-~]*"))*$/
@@ -45,9 +43,6 @@ const MULTI_MEMBERS = new Set(['appends', 'checks', 'atomic'])
 const STREAM_APPEND_MEMBERS = new Set(['stream_id', 'expected_version', 'events'])
 const IMPORT_MEMBERS = new Set([...EVENT_MEMBERS, 'stream_id', 'version', 'position', 'created_at'])
 const CHECK_MEMBERS = new Set(['stream_id', 'expected_version'])
-
-/** Whether this is a UUID that an event may have: lower-case canonical form, not nil. */
-export const isEventId = (text: string): boolean => text.length === 36 && UUID.test(text) && text !== NIL
 
 /**
  * Reads the body of `POST /streams/{stream_id}/events`.
@@ -217,7 +212,7 @@ function readEventMembers(
   else if (!isName(type)) report.violation(`${pointer}/type`, 'event_type')
   const hasClientId = members['id'] !== undefined
   return {
-    id: hasClientId ? readId(members['id'], `${pointer}/id`, ids, report) : uuidv7(),
+    id: hasClientId ? readId(members['id'], `${pointer}/id`, ids, report) : newEventId(),
     hasClientId,
     type: type as string,
     ...readData(members, pointer, limits, report),

@@ -2,7 +2,7 @@
 
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply } from 'fastify'
-import { isEventId } from '../contract/append-body.ts'
+import { isEventId } from '../contract/event-id.ts'
 import { readTime } from '../contract/time-text.ts'
 import type { Direction, EventLog, FeedPage, FeedQuery } from '../db/event-log.ts'
 import { AppError, validationFailed } from '../errors.ts'
