@@ -1,0 +1,301 @@
+// Each gate of `npm run check` is fed something bad, with the project's own tool and configuration, and has to refuse it.
+
+import { execFile } from 'node:child_process'
+import { cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import t, { type Test } from 'tap'
+import { TapReport } from '../scripts/tap-report.ts'
+
+const ROOT = resolve(import.meta.dirname, '..')
+const CONFIGURATION = ['package.json', 'tsconfig.json', 'biome.json', 'oxlint.config.mjs', 'knip.json']
+
+/** A folder with the project's configuration and packages, and these files; removed after the test. */
+function folderWith(t: Test, files: Record<string, string>): string {
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), 'annals-gates-')))
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  for (const name of CONFIGURATION) cpSync(join(ROOT, name), join(folder, name))
+  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
+  for (const [path, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, path)), { recursive: true })
+    writeFileSync(join(folder, path), text)
+  }
+  return folder
+}
+
+interface Ended {
+  code: number
+  stdout: string
+  stderr: string
+}
+
+/** Runs a program of node_modules/.bin without tap's hooks: `env -u`, because tap adds NODE_OPTIONS to every child. */
+const run = (cwd: string, name: string, ...args: string[]): Promise<Ended> =>
+  new Promise((done) => {
+    const env = { PATH: process.env['PATH'], HOME: process.env['HOME'], TEST_DATABASE_URL: 'postgres://not-used' }
+    const command = ['-u', 'NODE_OPTIONS', join(ROOT, 'node_modules/.bin', name), ...args]
+    execFile('env', command, { cwd, env, maxBuffer: 2 ** 26 }, (error, stdout, stderr) =>
+      done({ code: error === null ? 0 : Number(error.code), stdout, stderr }),
+    )
+  })
+
+t.test('the format gate refuses a file that Biome would write differently, and the check names the gate', async (t) => {
+  const folder = folderWith(t, { 'src/good.ts': "export const name = 'annals'\n" })
+  const check = () => run(folder, 'tsx', join(ROOT, 'scripts/check.ts'), 'format')
+  t.match(await check(), { code: 0, stdout: /all gates passed \(format/ })
+  writeFileSync(join(folder, 'src/bad.ts'), 'export const name = "annals";\n')
+  const bad = await check()
+  t.equal(bad.code, 1)
+  t.match(bad.stdout + bad.stderr, /src\/bad\.ts format/)
+  t.match(bad.stderr, 'check: the gate `format` failed; `npm run format:write` mends what it can.')
+})
+
+t.test('the check refuses the name of a gate that does not exist', async (t) => {
+  t.match(await run(ROOT, 'tsx', 'scripts/check.ts', 'formt'), { code: 2, stderr: /There is no gate formt/ })
+})
+
+const REACHES_UP = {
+  main: 'src/main.ts is where a process begins',
+  index: 'src/index.ts is the door for other programs',
+  'cli/serve': 'A command is the outermost layer',
+  service: 'The service puts the parts together',
+  app: 'The app is handed its parts',
+}
+
+/** Importing file, imported module, and the beginning of our sentence that says why not. */
+const WRONG_ARROWS: [string, string, string][] = [
+  ...['db', 'http', 'routes', 'metrics', 'contract', 'json'].flatMap((folder) =>
+    Object.entries(REACHES_UP).map(([up, why]): [string, string, string] => [`${folder}/x`, `../${up}.ts`, why]),
+  ),
+  ...['config', 'errors'].flatMap((file) =>
+    Object.entries(REACHES_UP).map(([up, why]): [string, string, string] => [file, `./${up}.ts`, why]),
+  ),
+  ['app', './service.ts', REACHES_UP.service],
+  ['app', './cli/serve.ts', REACHES_UP['cli/serve']],
+  ['app', './db/pool.ts', 'Routes and edges are handed bound functions'],
+  ['service', './cli/serve.ts', REACHES_UP['cli/serve']],
+  ['index', './cli/serve.ts', REACHES_UP['cli/serve']],
+  ['cli/import', '../main.ts', REACHES_UP.main],
+  ['logger', './main.ts', REACHES_UP.main],
+  ['routes/x', './events.ts', 'No route imports another'],
+  ['routes/x', '../db/pool.ts', 'Routes and edges are handed bound functions'],
+  ['routes/x', '../metrics/registry.ts', 'Metrics subscribe in src/app.ts'],
+  ['http/x', '../routes/events.ts', 'An edge plugin serves every route'],
+  ['http/x', '../db/pool.ts', 'Routes and edges are handed bound functions'],
+  ['http/x', '../metrics/registry.ts', 'Metrics subscribe in src/app.ts'],
+  ['metrics/x', '../routes/events.ts', 'A metric counts what it is told'],
+  ['metrics/x', '../http/edge.ts', 'A metric counts what it is told'],
+  ['metrics/x', '../db/pool.ts', 'A metric counts what it is told'],
+  ['db/x', '../routes/events.ts', 'The store does not know HTTP'],
+  ['db/deep/x', '../../routes/events.ts', 'The store does not know HTTP'],
+  ['db/x', '../../src/routes/events.ts', 'The store does not know HTTP'],
+  ['db/x', '../http/edge.ts', 'The store does not know HTTP'],
+  ['db/x', 'fastify', 'The store does not know HTTP'],
+  ['db/x', '@fastify/swagger', 'The store does not know HTTP'],
+  ['db/x', '../metrics/registry.ts', 'The store reports to its observers'],
+  ['db/x', '../contract/append-body.ts', 'The store is handed values'],
+  ['contract/x', '../routes/events.ts', 'src/contract checks and shapes values'],
+  ['contract/x', '../http/edge.ts', 'src/contract checks and shapes values'],
+  ['contract/x', '../metrics/registry.ts', 'src/contract checks and shapes values'],
+  ['contract/x', 'fastify', 'src/contract checks and shapes values'],
+  ['contract/x', '../db/pool.ts', 'Routes and edges are handed bound functions'],
+  ...['routes/events', 'http/edge', 'contract/append-body', 'db/pool', 'metrics/registry', 'config'].map(
+    (below): [string, string, string] => ['json/x', `../${below}.ts`, 'src/json knows text and nothing else'],
+  ),
+  ...['routes/events', 'http/edge', 'contract/append-body', 'db/pool', 'metrics/registry', 'json/scan'].map(
+    (above): [string, string, string] => ['errors', `./${above}.ts`, 'Everyone imports config and errors'],
+  ),
+  ...[
+    'main',
+    'index',
+    'app',
+    'service',
+    'logger',
+    'cli/x',
+    'routes/x',
+    'http/x',
+    'contract/x',
+    'json/x',
+    'metrics/x',
+  ].flatMap((file): [string, string, string][] => [
+    [file, 'pg', 'SQL lives in src/db and migrations/'],
+    [file, 'kysely', 'SQL lives in src/db and migrations/'],
+  ]),
+  ...['main', 'app', 'service', 'logger', 'cli/x', 'routes/x', 'http/x', 'contract/x', 'json/x', 'db/x'].map(
+    (file): [string, string, string] => [file, 'prom-client', 'Only src/metrics knows Prometheus'],
+  ),
+  ['http/x', 'node:process', 'Use the global `process`'],
+]
+
+/** Faults of one line each: file, line, and the beginning of what the linter says. */
+const FAULTS: [string, string, string][] = [
+  ['db/floating', 'const save = async () => 1\nsave()', 'Promises must be awaited'],
+  [
+    'db/misused',
+    'const isOpen = async () => true\nif (isOpen()) throw new Error("open")',
+    'Expected non-Promise value',
+  ],
+  [
+    'db/misused-callback',
+    '[1].forEach(async () => { await Promise.resolve() })',
+    'Promise returned in function argument',
+  ],
+  ['db/thenable', 'await 1', 'Unexpected `await` of a non-Promise'],
+  ['service', 'export const url = process.env["DATABASE_URL"]', "'process.env' is restricted"],
+  ['http/environment', 'export const { env } = process', "'process.env' is restricted"],
+  ['cli/exits', 'process.exit(1)', "'process.exit' is restricted"],
+  ['cli/exit-code', 'process.exitCode = 1', "'process.exitCode' is restricted"],
+  ['db/prints', 'console.log(1)', 'Unexpected console statement'],
+  ['db/barrel', "export * from './pool.ts'", 'Barrel file detected'],
+  ['db/lazy', "export const later = () => import('../routes/events.ts')", "'../routes/events.ts' import is restricted"],
+]
+
+/** What has to stay possible; each would be refused if a rule were drawn too wide. */
+const ALLOWED: [string, string][] = [
+  ['main', "import { serve } from './cli/serve.ts'\nserve()\nprocess.exitCode = Number(process.env['CODE'])"],
+  [
+    'cli/serve',
+    "import { pool } from '../db/pool.ts'\nexport const serve = () => console.log(pool, process.env['HOME'])",
+  ],
+  [
+    'routes/ok',
+    "import { s } from './schemas.ts'\nimport type { Pool } from '../db/pool.ts'\nexport const p: Pool = s",
+  ],
+  [
+    'db/ok',
+    "import pg from 'pg'\nimport { sql } from 'kysely'\nimport { c } from '../config.ts'\nexport const x = [pg, sql, c]",
+  ],
+  [
+    'metrics/ok',
+    "import { Registry } from 'prom-client'\nimport type { Pool } from '../db/pool.ts'\nexport const x: Pool = Registry",
+  ],
+]
+
+t.test('the lint gate refuses every wrong arrow and every forgotten promise, and says why', async (t) => {
+  const files: Record<string, string> = {
+    'src/db/pool.ts': 'export const pool = 1\nexport type Pool = unknown\n',
+    'src/routes/schemas.ts': 'export const s = 1\n',
+    'src/routes/events.ts': 'export const events = 1\n',
+    'test/ok.test.ts': "import t from 'tap'\nt.test('tap waits for it', async (t) => t.ok(1))\n",
+    'test/forgotten.test.ts':
+      "import t from 'tap'\nt.test('no', async (t) => { t.rejects(Promise.reject(new Error())) })\n",
+  }
+  for (const [file, text] of [...ALLOWED, ...FAULTS]) files[`src/${file}.ts`] = `${text}\n`
+  // One file has all its wrong arrows, a line each, after whatever it has already.
+  for (const [from, to] of WRONG_ARROWS) {
+    const path = `src/${from}.ts`
+    files[path] = `${files[path] ?? ''}import '${to}'\n`
+  }
+  const folder = folderWith(t, files)
+  const ended = await run(folder, 'oxlint', '-c', 'oxlint.config.mjs', '-f', 'json')
+  t.match(ended, { code: 1, stderr: '' })
+  const { diagnostics } = JSON.parse(ended.stdout) as {
+    diagnostics: { filename: string; message: string; help?: string }[]
+  }
+  const said = (path: string) => diagnostics.filter(({ filename }) => filename === path)
+
+  for (const [from, to, why] of WRONG_ARROWS) {
+    const hit = said(`src/${from}.ts`).find(({ message }) => message.startsWith(`'${to}' import is restricted`))
+    t.ok(hit?.help?.startsWith(why), `src/${from}.ts may not import ${to}: ${why}`)
+  }
+  for (const [file, , message] of FAULTS) {
+    t.ok(
+      said(`src/${file}.ts`).some((each) => each.message.startsWith(message)),
+      `src/${file}.ts: ${message}`,
+    )
+  }
+  t.ok(
+    said('test/forgotten.test.ts').some(({ message }) => message.startsWith('Promises must be awaited')),
+    'tests too',
+  )
+  for (const path of ['src/routes/ok.ts', 'src/db/ok.ts', 'src/metrics/ok.ts', 'test/ok.test.ts', 'src/cli/serve.ts']) {
+    t.strictSame(said(path), [], `${path} may do what it does`)
+  }
+})
+
+t.test('the types gate refuses a type error in the sources and in the tests', async (t) => {
+  const folder = folderWith(t, {
+    'src/bad.ts': "export const port: number = '8080'\n",
+    'test/bad.test.ts': 'export const first: string = [1][0]\n',
+  })
+  const ended = await run(folder, 'tsc')
+  t.not(ended.code, 0)
+  t.match(ended.stdout, /src\/bad\.ts\(1,14\): error TS2322/)
+  t.match(ended.stdout, /test\/bad\.test\.ts\(1,14\): error TS2322/)
+})
+
+t.test('the dead-code gate refuses an unused export, file and package', async (t) => {
+  const folder = folderWith(t, {
+    'src/main.ts': "import { used } from './parts.ts'\nused()\n",
+    'src/parts.ts': 'export const used = () => 1\nexport const neverUsed = () => 2\n',
+    'src/orphan.ts': 'export const orphan = 1\n',
+  })
+  const ended = await run(folder, 'knip')
+  t.equal(ended.code, 1)
+  t.match(ended.stdout, /neverUsed .*src\/parts\.ts/)
+  t.match(ended.stdout, /src\/orphan\.ts/)
+  t.match(ended.stdout, /Unused dependencies[^]*kysely/)
+  t.notMatch(ended.stdout, /\bused /)
+})
+
+t.test(
+  'the generated gate names each stale or missing file and the command that mends it, and writes nothing',
+  async (t) => {
+    const folder = folderWith(t, {})
+    const generate = join(ROOT, 'scripts/generate.ts')
+    t.match(await run(folder, 'tsx', generate), { code: 0, stdout: /wrote docs\/reference\/errors\.md/ })
+    t.match(await run(folder, 'tsx', generate, '--check'), { code: 0 })
+    writeFileSync(join(folder, 'docs/reference/errors.md'), 'nothing ever fails\n')
+    rmSync(join(folder, '.env.example'))
+    for (const attempt of ['first', 'second']) {
+      const ended = await run(folder, 'tsx', generate, '--check')
+      t.equal(ended.code, 1, `${attempt} look`)
+      t.strictSame(ended.stderr.trim().split('\n').sort(), [
+        '.env.example is not what the code says: run `npm run generate` and commit it.',
+        'docs/reference/errors.md is not what the code says: run `npm run generate` and commit it.',
+      ])
+    }
+  },
+)
+
+const lastLine = (text: string) => text.trimEnd().split('\n').at(-1)
+
+t.test('the test command counts what was run, and ends with the truth', async (t) => {
+  const test = (title: string, body: string) => `import t from 'tap'\nt.test('${title}', async (t) => { ${body} })\n`
+  const folder = folderWith(t, {
+    'good.test.ts': test('a sum', 't.equal(1 + 1, 2); t.ok(true)'),
+    'failing.test.ts': test('a wrong sum', 't.equal(1 + 1, 3); t.ok(true)'),
+    'throwing.test.ts': "throw new Error('no test is reached')\n",
+    'empty.test.ts': "import t from 'tap'\nt.pass\n",
+    'skipped.test.ts': "import t from 'tap'\nt.test('later', { skip: 'not here' }, async () => {})\nt.ok(true)\n",
+  })
+  const wrapper = (...names: string[]) =>
+    run(ROOT, 'tsx', 'scripts/test.ts', ...names.map((name) => join(folder, `${name}.test.ts`)))
+  const green = await wrapper('good', 'skipped')
+  t.match(green, { code: 0, stdout: /ok 1 - a sum/ })
+  t.equal(lastLine(green.stdout), '3 passed, 0 failed, 1 skipped')
+
+  const red = await wrapper('good', 'failing', 'throwing', 'empty')
+  t.match(red, { code: 1, stdout: /not ok 1 - should be equal/ })
+  t.equal(lastLine(red.stdout), '3 passed, 3 failed')
+
+  const nothing = await wrapper('empty')
+  t.match(nothing, { code: 1, stdout: /empty\.test\.ts has no test/ })
+  t.equal(lastLine(nothing.stdout), '0 passed, 1 failed')
+})
+
+t.test('a run that breaks off, counts nothing or exits badly is never green', async (t) => {
+  t.match(new TapReport().close(0), { line: '0 passed, 1 failed', isGreen: false })
+  const with_ = (totals: string) => {
+    const report = new TapReport()
+    report.read(totals)
+    return report
+  }
+  t.match(with_('# { total: 0, pass: 0 }').close(0), { problem: 'No test was run.', isGreen: false })
+  t.match(with_('# { total: 9, pass: 9 }').close(1), { line: '9 passed, 1 failed', isGreen: false })
+  t.match(with_('# { total: 9, pass: 8, fail: 1 }').close(0), { line: '8 passed, 1 failed', isGreen: false })
+  t.match(with_('# { total: 9, pass: 7, todo: 1, skip: 1 }').close(0), {
+    line: '7 passed, 0 failed, 2 skipped',
+    isGreen: true,
+  })
+})
