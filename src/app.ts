@@ -101,6 +101,8 @@ const serverOptions = (edgeOptions: EdgeOptions): FastifyHttpOptions<Server> => 
   requestTimeout: ARRIVAL_TIMEOUT_MS,
   genReqId: ({ headers }) => requestIdOf(headers),
   frameworkErrors: answerBadTarget(edgeOptions),
+  // Answered by `answerMalformed`; Fastify's own handler would answer first, and not as a problem.
+  clientErrorHandler: () => {},
   return503OnClosing: false,
   http: { requireHostHeader: false, headersTimeout: HEAD_TIMEOUT_MS, connectionsCheckingInterval: 5_000 },
   routerOptions: {

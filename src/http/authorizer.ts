@@ -56,11 +56,15 @@ export function loopbackAuthorizer(): Authorizer {
     const { host, origin } = request.headers
     if (host !== undefined && !isLoopbackHost(host)) return notLocal('Host')
     if (origin !== undefined && !isLoopbackHost(origin.replace(/^https?:\/\//, ''))) return notLocal('Origin')
-    if (request.headers['sec-fetch-site'] === 'cross-site') return notLocal('Sec-Fetch-Site')
+    if (request.headers['sec-fetch-site'] === 'cross-site' && !isNavigation(request)) return notLocal('Sec-Fetch-Site')
     return undefined
   }
   return { forScope: () => authorize }
 }
+
+// Somebody followed a link; the page it was on gets to see nothing.
+const isNavigation = ({ method, headers }: FastifyRequest): boolean =>
+  (method === 'GET' || method === 'HEAD') && headers['sec-fetch-mode'] === 'navigate'
 
 /** Whether `host`, with or without a port, can only be this machine. */
 export function isLoopbackHost(host: string): boolean {

@@ -12,6 +12,9 @@ const HOST = /^(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::\d{0,5})?$
 /** Why the head of a request can't be taken, if so. */
 export function checkHeaders(request: IncomingMessage): AppError | undefined {
   const { rawHeaders, headers } = request
+  if (request.httpVersionMajor !== 1) {
+    return new AppError('http_version_not_supported', 'This service speaks HTTP/1.1.', CLOSE)
+  }
   let seen = 0
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] as string
@@ -35,4 +38,7 @@ export function checkHeaders(request: IncomingMessage): AppError | undefined {
   return undefined
 }
 
-const malformed = (detail: string): AppError => new AppError('malformed_request', detail)
+// Where a request is read in two ways, what follows on the connection can't be trusted.
+const CLOSE = { headers: { connection: 'close' } }
+
+const malformed = (detail: string): AppError => new AppError('malformed_request', detail, CLOSE)

@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream'
 import { AppError } from '../errors.ts'
 import { renderProblem } from './problems.ts'
 import { newRequestId, requestIdOf } from './request-id.ts'
+import { ALL_METHODS } from './unmatched.ts'
 
 interface ParserError extends Error {
   code?: string
@@ -21,22 +22,24 @@ export type OnMalformed = (status: number) => void
  */
 export function answerMalformed(server: Server, maxBodyBytes: number, onMalformed: OnMalformed): void {
   const answered = new WeakSet<Socket>()
-  server.on('clientError', (error: ParserError, socket: Socket & { _httpMessage?: ServerResponse }) => {
+  server.on('clientError', (error: ParserError, socket: Socket & { _httpMessage?: ServerResponse | null }) => {
     // What still arrives after the answer is dropped.
     if (answered.has(socket)) return
     if (error.code === 'ECONNRESET' || !socket.writable) {
       socket.destroy()
       return
     }
-    // Bytes in the middle of another answer would only corrupt it.
-    if (socket._httpMessage?.headersSent === true) {
-      socket.destroy()
-      return
-    }
     answered.add(socket)
     const problem = problemOf(error)
     onMalformed(problem.status)
-    endWith(socket, problem, newRequestId())
+    const answer = () => endWith(socket, problem, newRequestId())
+    const current = socket._httpMessage
+    if (current === undefined || current === null) answer()
+    // What came behind a whole request is answered after it.
+    else if (current.req.complete) current.once('finish', answer)
+    // Bytes in the middle of an answer would only corrupt it.
+    else if (current.headersSent) socket.destroy()
+    else answer()
   })
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
     const length = Number(request.headers['content-length'] ?? 0)
@@ -51,7 +54,7 @@ export function answerMalformed(server: Server, maxBodyBytes: number, onMalforme
   })
   server.on('connect', (request: IncomingMessage, socket: Duplex) => {
     const problem = new AppError('method_not_allowed', 'This service is no proxy.', {
-      headers: { allow: 'GET, HEAD, POST, PUT, DELETE, OPTIONS' },
+      headers: { allow: ALL_METHODS },
     })
     onMalformed(problem.status)
     endWith(socket, problem, requestIdOf(request.headers))
@@ -69,14 +72,21 @@ function problemOf(error: ParserError): AppError {
         members: { limit_bytes: maxHeaderSize },
       })
     case 'HPE_INVALID_VERSION':
+      // The parser says so of a line end without CR too.
+      if (/ HTTP\/1\.[01]\n/.test(error.rawPacket?.toString('latin1') ?? '')) return malformed()
+      return versionNotSupported()
     case 'HPE_PAUSED_H2_UPGRADE':
-      return new AppError('http_version_not_supported', 'This service speaks HTTP/1.1.')
+      return versionNotSupported()
     case 'ERR_HTTP_REQUEST_TIMEOUT':
       return new AppError('request_timeout', 'The request did not arrive in time.')
     default:
-      return new AppError('malformed_request', 'The request is not well-formed HTTP.')
+      return malformed()
   }
 }
+
+const malformed = (): AppError => new AppError('malformed_request', 'The request is not well-formed HTTP.')
+
+const versionNotSupported = (): AppError => new AppError('http_version_not_supported', 'This service speaks HTTP/1.1.')
 
 // The parser only counts bytes; whether the target or the headers were too many shows in the first line.
 function isTargetTooLong(packet: Buffer | undefined): boolean {

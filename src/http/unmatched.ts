@@ -10,7 +10,9 @@ import { sendProblem } from './problems.ts'
 export function answerNotFound(options: EdgeOptions) {
   return (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void => {
     enterUnmatched(request, reply, options)
-    done(checkHeaders(request.raw) ?? routeNotFound())
+    const error = checkHeaders(request.raw)
+    if (error === undefined && isServerWide(request)) answerServerWide(reply)
+    else done(error ?? routeNotFound())
   }
 }
 
@@ -18,14 +20,19 @@ export function answerNotFound(options: EdgeOptions) {
 export function answerBadTarget(options: EdgeOptions) {
   return (_error: Error, request: FastifyRequest, reply: FastifyReply): void => {
     enterUnmatched(request, reply, options)
-    const { method, url } = request.raw
-    if (url === '*' && method === 'OPTIONS') {
-      reply.code(204).header('allow', 'GET, HEAD, POST, PUT, DELETE, OPTIONS').send()
-      return
-    }
-    sendProblem(reply, checkHeaders(request.raw) ?? badTarget(url ?? ''))
+    sendProblem(reply, checkHeaders(request.raw) ?? badTarget(request.raw.url ?? ''))
   }
 }
+
+// `OPTIONS *` asks about the server as a whole.
+const isServerWide = ({ raw }: FastifyRequest): boolean => raw.url === '*' && raw.method === 'OPTIONS'
+
+function answerServerWide(reply: FastifyReply): void {
+  reply.code(204).header('allow', ALL_METHODS).send()
+}
+
+/** Every method that some route knows. */
+export const ALL_METHODS = 'GET, HEAD, POST, PUT, DELETE, OPTIONS'
 
 export const routeNotFound = (): AppError => new AppError('route_not_found', 'There is no such route.')
 

@@ -1,0 +1,128 @@
+// The HTTP service over memory, on a real port, for everything that does not depend on a database.
+
+import { connect } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+import { type AppParts, buildApp } from '../../src/app.ts'
+import { InMemoryEventLog } from '../../src/db/in-memory-event-log.ts'
+import { loopbackAuthorizer, tokenAuthorizer } from '../../src/http/authorizer.ts'
+import { Lifecycle } from '../../src/http/lifecycle.ts'
+import { listen } from '../../src/http/listen.ts'
+import { Tokens } from '../../src/http/tokens.ts'
+import { openLog } from '../../src/logger.ts'
+import { createRegistry } from '../../src/metrics/registry.ts'
+
+export interface TestApp {
+  app: FastifyInstance
+  lifecycle: Lifecycle
+  url: string
+  port: number
+  /** Lines of the log so far. */
+  lines: string[]
+  close(): Promise<void>
+}
+
+export interface TestAppOptions {
+  /** As `ANNALS_TOKENS`; without it everything is allowed. */
+  tokens?: string
+  parts?: Partial<AppParts>
+  /** Called before the app is ready, to add routes. */
+  prepare?(app: FastifyInstance): void
+}
+
+/** An app with the settings' defaults. */
+export async function buildTestApp({ tokens, parts = {} }: TestAppOptions = {}) {
+  const lines: string[] = []
+  const log = openLog({ LOG_LEVEL: 'info' }, { write: (line) => lines.push(line) })
+  const lifecycle = new Lifecycle()
+  lifecycle.serve()
+  const app = await buildApp({
+    version: '0.0.0-test',
+    logger: log.logger,
+    requestLog: { mode: 'off', slowMs: 1_000, write: log.writeLine },
+    registry: createRegistry(),
+    authorizer: tokens === undefined ? loopbackAuthorizer() : tokenAuthorizer(new Tokens({ list: tokens })),
+    lifecycle,
+    log: new InMemoryEventLog(),
+    health: () => ({ database: 'healthy', eventCount: 0, notReady: [], checks: { database: { status: 'healthy' } } }),
+    limits: { maxBodyBytes: 5 * 1024 * 1024, maxEvents: 1_000, maxEventBytes: 1024 * 1024, maxMetadataBytes: 65_536 },
+    ...parts,
+  })
+  return { app, lifecycle, lines }
+}
+
+/** The same, listening on a free port of 127.0.0.1. */
+export async function startTestApp(options: TestAppOptions = {}): Promise<TestApp> {
+  const built = await buildTestApp(options)
+  options.prepare?.(built.app)
+  const url = await listen(built.app, '127.0.0.1', 0)
+  return {
+    ...built,
+    url,
+    port: Number(new URL(url).port),
+    async close() {
+      built.app.server.closeAllConnections()
+      await built.app.close()
+    },
+  }
+}
+
+export interface RawAnswer {
+  status: number
+  /** Lower-case names; the last one wins. */
+  headers: Record<string, string>
+  body: string
+  /** The problem's members, when the body is one. */
+  problem: Record<string, unknown>
+  /** All that came, several answers included. */
+  text: string
+}
+
+/**
+ * Sends bytes as they are and reads until the other side closes, or nothing came for `idleMs`.
+ * Several chunks are sent one after another with a pause, so that they arrive apart.
+ */
+export async function sendRaw(port: number, chunks: string | (string | Buffer)[], idleMs = 300): Promise<RawAnswer> {
+  const socket = connect(port, '127.0.0.1')
+  const received: Buffer[] = []
+  const text = await new Promise<string>((resolve) => {
+    const finish = () => {
+      socket.destroy()
+      resolve(Buffer.concat(received).toString('latin1'))
+    }
+    socket.setTimeout(idleMs, finish)
+    socket.on('data', (chunk) => received.push(chunk))
+    socket.on('close', finish)
+    socket.on('error', finish)
+    socket.on('connect', async () => {
+      for (const chunk of [chunks].flat()) {
+        if (socket.destroyed) return
+        socket.write(typeof chunk === 'string' ? Buffer.from(chunk, 'latin1') : chunk)
+        await new Promise((next) => setTimeout(next, 15))
+      }
+    })
+  })
+  return readAnswer(text)
+}
+
+/** The first answer in `text`. */
+export function readAnswer(text: string): RawAnswer {
+  const end = text.indexOf('\r\n\r\n')
+  const [statusLine = '', ...lines] = text.slice(0, end === -1 ? undefined : end).split('\r\n')
+  const headers = Object.fromEntries(
+    lines.map((line) => {
+      const colon = line.indexOf(':')
+      return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()]
+    }),
+  )
+  const length = headers['content-length']
+  const rest = end === -1 ? '' : text.slice(end + 4)
+  const body = Buffer.from(length === undefined ? rest : rest.slice(0, Number(length)), 'latin1').toString()
+  const isProblem = headers['content-type']?.startsWith('application/problem+json') === true && body !== ''
+  return {
+    status: Number(statusLine.split(' ')[1] ?? 0),
+    headers,
+    body,
+    problem: isProblem ? (JSON.parse(body) as Record<string, unknown>) : {},
+    text,
+  }
+}
