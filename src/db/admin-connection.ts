@@ -2,8 +2,8 @@
 
 import type pg from 'pg'
 import { isConnectionFailure, QueryTimeoutError } from './pg-errors.ts'
-import { clientConfig } from './pool.ts'
 import { MeasuredClient } from './pool-client.ts'
+import { clientConfig } from './pool-options.ts'
 
 export interface AdminConnectionOptions {
   /** Of the database itself, not of a pooler. */

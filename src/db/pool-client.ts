@@ -78,7 +78,7 @@ export class MeasuredClient extends pg.Client {
     })
   }
 
-  // biome-ignore lint/suspicious/noExplicitAny: the overloads of `pg` can't be repeated.
+  // oxlint-disable-next-line typescript/no-explicit-any -- the overloads of `pg` can't be repeated
   override query(config: any, values?: any, callback?: any): any {
     const limit = config?.deadlineMs ?? this.#settings.queryTimeoutMs
     // Cursors and COPY streams take as long as their reader does.

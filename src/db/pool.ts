@@ -1,13 +1,12 @@
 // The pool: `pg.Pool` keeps and closes the connections, this layer decides who gets one, in what state, and measures.
 
-import { randomBytes } from 'node:crypto'
 import pg from 'pg'
-import type { Settings } from '../config.ts'
 import { AppError } from '../errors.ts'
 import { LatencyHistogram, type Quantiles } from './latency-histogram.ts'
 import { ConnectTimeoutError, isConnectionFailure, isSurelyNotApplied, markNeverExecuted } from './pg-errors.ts'
 import { MeasuredClient } from './pool-client.ts'
-import { RESULT_TYPES } from './result-types.ts'
+import { clientConfig, type PoolObserver, type PoolOptions } from './pool-options.ts'
+import { type Waiter, WaitQueue } from './wait-queue.ts'
 
 const LIFETIME_JITTER = 0.1
 const TEST_TIMEOUT_MS = 500
@@ -17,32 +16,6 @@ const REFILL_PAUSES_MS = [0, 100, 200, 400, 800, 1_000]
 // The server has no room for more connections; those that are open go on serving.
 const TOO_MANY_CONNECTIONS = '53300'
 const FULL_SERVER_PAUSE_MS = 250
-
-export interface PoolObserver {
-  acquired(waitSeconds: number): void
-  released(useSeconds: number): void
-  created(seconds: number): void
-  timedOut(kind: 'queue' | 'connect'): void
-  /** A connection could not be opened, or died. */
-  failed(error: Error): void
-}
-
-export interface PoolOptions {
-  url: string
-  max: number
-  min: number
-  acquireTimeoutMs: number
-  connectTimeoutMs: number
-  idleTimeoutMs: number
-  maxLifetimeMs: number
-  testAfterIdleMs: number
-  queryTimeoutMs: number
-  /** Session settings such as `statement_timeout`; not applied behind a pooler, where they would leak to others. */
-  session: Readonly<Record<string, string>>
-  /** At most 63 bytes; what `pg_stat_activity` shows. */
-  applicationName: string
-  observer?: PoolObserver
-}
 
 export interface PoolStats {
   /** Open connections. */
@@ -73,52 +46,12 @@ interface UsageMark {
   useMs: number
 }
 
-interface Waiter {
-  since: number
-  resolve(client: pg.PoolClient): void
-  reject(error: Error): void
-}
-
-/** The pool's options out of the settings of the service. */
-export const poolOptions = (settings: Settings, url: string, applicationName: string): PoolOptions => ({
-  url,
-  max: settings.DATABASE_MAX_CONNECTIONS,
-  min: settings.DATABASE_MIN_CONNECTIONS,
-  acquireTimeoutMs: settings.DATABASE_ACQUIRE_TIMEOUT_MS,
-  connectTimeoutMs: settings.DATABASE_CONNECT_TIMEOUT_MS,
-  idleTimeoutMs: settings.DATABASE_IDLE_TIMEOUT_SECONDS * 1000,
-  maxLifetimeMs: settings.DATABASE_MAX_LIFETIME_SECONDS * 1000,
-  testAfterIdleMs: settings.DATABASE_TEST_AFTER_IDLE_MS,
-  queryTimeoutMs: settings.DATABASE_QUERY_TIMEOUT_MS,
-  session: {
-    statement_timeout: `${settings.DATABASE_STATEMENT_TIMEOUT_MS}`,
-    lock_timeout: `${settings.DATABASE_LOCK_TIMEOUT_MS}`,
-    // A service that stops in the middle of a transaction must not hold the head's lock for ever.
-    idle_in_transaction_session_timeout: `${settings.DATABASE_QUERY_TIMEOUT_MS}`,
-  },
-  applicationName,
-})
-
-/** A name for `pg_stat_activity` that no other process has, so that its connections can be counted. */
-export const applicationName = (version: string): string => `annals/${version} ${randomBytes(4).toString('hex')}`
-
-/** What the pool's own connections are configured with; also right for a single connection beside it. */
-export function clientConfig(url: string, name: string): pg.ClientConfig {
-  return {
-    connectionString: url,
-    application_name: name,
-    types: RESULT_TYPES,
-    keepAlive: true,
-    keepAliveInitialDelayMillis: 10_000,
-  }
-}
-
 export class MeasuredPool {
   readonly options: Readonly<PoolOptions>
   readonly #pool: pg.Pool
   readonly #observer: PoolObserver | undefined
   readonly #open = new Set<MeasuredClient>()
-  readonly #waiters: Waiter[] = []
+  readonly #waiters: WaitQueue
   readonly #latency = new LatencyHistogram(performance.now())
   #previousMark: UsageMark = { at: performance.now(), acquisitions: 0, useMs: 0 }
   #mark = this.#previousMark
@@ -127,7 +60,6 @@ export class MeasuredPool {
   #pending = 0
   #generation = 0
   #lastResetAt = Number.NEGATIVE_INFINITY
-  #queueTimer: NodeJS.Timeout | undefined
   #refillTimer: NodeJS.Timeout | undefined
   #refillFailures = 0
   #isRefilling = false
@@ -143,6 +75,7 @@ export class MeasuredPool {
   constructor(options: PoolOptions) {
     this.options = options
     this.#observer = options.observer
+    this.#waiters = new WaitQueue(options.acquireTimeoutMs, () => this.#timeOut())
     const measured = {
       connectTimeoutMs: options.connectTimeoutMs,
       queryTimeoutMs: options.queryTimeoutMs,
@@ -190,9 +123,8 @@ export class MeasuredPool {
   connect(): Promise<pg.PoolClient> {
     return new Promise((resolve, reject) => {
       if (this.#isEnding) return reject(shuttingDown())
-      this.#waiters.push({ since: performance.now(), resolve, reject })
+      this.#waiters.add({ since: performance.now(), resolve, reject })
       this.#serve()
-      if (this.#queueTimer === undefined) this.#watchQueue(this.options.acquireTimeoutMs)
     })
   }
 
@@ -220,7 +152,7 @@ export class MeasuredPool {
   stats(): PoolStats {
     const idle = this.#pool.idleCount
     const size = this.#open.size
-    const oldest = this.#waiters[0]
+    const { oldest } = this.#waiters
     const none = { p50_ms: null, p95_ms: null, p99_ms: null, max_ms: null }
     return {
       size,
@@ -269,9 +201,8 @@ export class MeasuredPool {
 
   async #end(deadlineMs: number): Promise<void> {
     this.#isEnding = true
-    clearTimeout(this.#queueTimer)
     clearTimeout(this.#refillTimer)
-    for (const { reject } of this.#waiters.splice(0)) reject(shuttingDown())
+    this.#waiters.rejectAll(shuttingDown)
     let timer: NodeJS.Timeout | undefined
     const deadline = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, deadlineMs)
@@ -324,7 +255,7 @@ export class MeasuredPool {
 
   #supply(client: MeasuredClient, now: number): void {
     this.#pending--
-    const waiter = this.#waiters.shift()
+    const waiter = this.#waiters.next()
     if (waiter === undefined) return client.giveBack()
     this.#handOut(client, waiter, now)
   }
@@ -358,7 +289,7 @@ export class MeasuredPool {
       return
     }
     client.idleSince = now
-    const waiter = this.#isEnding ? undefined : this.#waiters.shift()
+    const waiter = this.#isEnding ? undefined : this.#waiters.next()
     if (waiter === undefined) client.giveBack()
     else this.#handOut(client, waiter, now)
   }
@@ -387,7 +318,7 @@ export class MeasuredPool {
     this.#pending--
     this.#fail(error)
     if ((error as pg.DatabaseError).code === TOO_MANY_CONNECTIONS && this.#used > 0) return this.#pauseDialling()
-    const waiter = this.#waiters.shift()
+    const waiter = this.#waiters.next()
     if (waiter !== undefined) {
       if (error instanceof ConnectTimeoutError) this.#countTimeout('connect')
       waiter.reject(error)
@@ -427,26 +358,13 @@ export class MeasuredPool {
     this.#observer?.timedOut(kind)
   }
 
-  // The time-out is the same for all, so the oldest waiter is the next to give up, and one timer is enough.
-  #watchQueue(ms: number): void {
-    this.#queueTimer = setTimeout(() => {
-      this.#queueTimer = undefined
-      const now = performance.now()
-      const { acquireTimeoutMs } = this.options
-      while (this.#waiters[0] !== undefined && now - this.#waiters[0].since >= acquireTimeoutMs - 0.5) {
-        const isConnecting = this.#pending > 0
-        this.#countTimeout(isConnecting ? 'connect' : 'queue')
-        this.#waiters
-          .shift()
-          ?.reject(
-            isConnecting
-              ? markNeverExecuted(new ConnectTimeoutError(`no connection within ${acquireTimeoutMs} ms`))
-              : new AppError('pool_exhausted', `No database connection came free within ${acquireTimeoutMs} ms.`),
-          )
-      }
-      const oldest = this.#waiters[0]
-      if (oldest !== undefined) this.#watchQueue(oldest.since + acquireTimeoutMs - now)
-    }, ms)
+  #timeOut(): Error {
+    const limit = `${this.options.acquireTimeoutMs} ms`
+    const isConnecting = this.#pending > 0
+    this.#countTimeout(isConnecting ? 'connect' : 'queue')
+    return isConnecting
+      ? markNeverExecuted(new ConnectTimeoutError(`no connection within ${limit}`))
+      : new AppError('pool_exhausted', `No database connection came free within ${limit}.`)
   }
 
   // The first 25006 after a failover: the connections lead to what is a standby now. A database that stays read-only

@@ -92,7 +92,6 @@ export async function stopPostmaster(postmaster: Postmaster, stepMs: number): Pr
 
 /** Only what a server needs: nothing of ours, no secrets, messages in English. */
 export const serverEnvironment = () => ({
-  PATH: process.env['PATH'] ?? '',
   LC_ALL: 'C',
   ...(process.platform === 'win32' && { SystemRoot: process.env['SystemRoot'] ?? '' }),
 })

@@ -1,5 +1,6 @@
 import { Counter, Gauge } from 'prom-client'
-import type { PoolObserver, PoolStats } from '../db/pool.ts'
+import type { PoolStats } from '../db/pool.ts'
+import type { PoolObserver } from '../db/pool-options.ts'
 import { Histogram, SECONDS } from './histogram.ts'
 import type { MetricsRegistry } from './registry.ts'
 
