@@ -5,6 +5,7 @@ import { cpSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writ
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import t, { type Test } from 'tap'
+import { judgeAudit } from '../scripts/judge-audit.ts'
 import { TapReport } from '../scripts/tap-report.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
@@ -297,5 +298,15 @@ t.test('a run that breaks off, counts nothing or exits badly is never green', as
   t.match(with_('# { total: 9, pass: 7, todo: 1, skip: 1 }').close(0), {
     line: '7 passed, 0 failed, 2 skipped',
     isGreen: true,
+  })
+})
+
+t.test('the audit fails on a finding, and tells it from a registry that can not answer', async (t) => {
+  t.match(judgeAudit({ message: '405 Method Not Allowed' }), { isFinding: false, text: /405.*nothing was checked/ })
+  t.match(judgeAudit({ metadata: { vulnerabilities: { total: 0 } } }), { isFinding: false, text: /^No known/ })
+  const vulnerabilities = { pg: { severity: 'high', range: '<9', fixAvailable: true } }
+  t.match(judgeAudit({ metadata: { vulnerabilities: { total: 1 } }, vulnerabilities }), {
+    isFinding: true,
+    text: /pg <9: high, a fix is available/,
   })
 })
