@@ -15,13 +15,17 @@ $$;
 
 -- Takes the head as the append function does, so the same order and the same contiguity hold. The check for
 -- a stored row keeps INSERT … ON CONFLICT DO NOTHING from using up a position.
+-- SECURITY DEFINER: a writer who may insert events need not be allowed to write the head.
 CREATE OR REPLACE FUNCTION annals_number_event() RETURNS TRIGGER
 LANGUAGE plpgsql
+SECURITY DEFINER
 SET search_path FROM CURRENT
 AS $$
 BEGIN
     UPDATE annals_head SET position = position + 1 RETURNING position INTO STRICT NEW.position;
-    IF EXISTS (SELECT FROM events WHERE stream_id = NEW.stream_id AND version = NEW.version) THEN
+    IF EXISTS (SELECT FROM events WHERE stream_id = NEW.stream_id AND version = NEW.version)
+        OR EXISTS (SELECT FROM events WHERE event_id = NEW.event_id)
+    THEN
         UPDATE annals_head SET position = position - 1;
     END IF;
     NEW.event_id := coalesce(NEW.event_id, annals_event_id());
@@ -29,7 +33,8 @@ BEGIN
 END
 $$;
 
-CREATE OR REPLACE TRIGGER annals_number_event
+-- Triggers fire in the order of their names. This one is the last, so that none after it changes the row or drops it.
+CREATE OR REPLACE TRIGGER zz_annals_number_event
     BEFORE INSERT ON events
     FOR EACH ROW WHEN (NEW.position IS NULL)
     EXECUTE FUNCTION annals_number_event();
