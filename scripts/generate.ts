@@ -3,6 +3,8 @@
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { buildOpenApi } from '../src/openapi-document.ts'
+import { cliReference } from './generators/cli.ts'
 import { errorsReference } from './generators/errors.ts'
 import { generatedFrom } from './generators/markdown.ts'
 import { envExample, settingsReference } from './generators/settings.ts'
@@ -12,6 +14,8 @@ const FILES: Record<string, () => string | Promise<string>> = {
   '.env.example': envExample,
   'docs/reference/settings.md': () => generatedFrom('src/config.ts') + settingsReference(),
   'docs/reference/errors.md': () => generatedFrom('src/errors.ts') + errorsReference(),
+  'docs/reference/cli.md': () => generatedFrom('src/cli') + cliReference(),
+  'openapi/openapi.json': buildOpenApi,
 }
 
 function onDisk(path: string): string | undefined {

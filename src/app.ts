@@ -6,6 +6,7 @@ import fastify, { type FastifyHttpOptions, type FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import type { AppendLimits } from './contract/append-body.ts'
 import type { EventLog } from './db/event-log.ts'
+import type { PoolReport } from './db/pool-report.ts'
 import type { Authorizer } from './http/authorizer.ts'
 import { type EdgeOptions, edge } from './http/edge.ts'
 import { jsonBodies } from './http/json-body.ts'
@@ -15,19 +16,17 @@ import { knowAllMethods, methodFallbacks } from './http/methods.ts'
 import { describeRoutes } from './http/openapi.ts'
 import { errorHandler } from './http/problems.ts'
 import { requestIdOf } from './http/request-id.ts'
-import { type RequestLog, RequestReporter } from './http/request-report.ts'
+import { type RequestLog, type RequestObserver, RequestReporter } from './http/request-report.ts'
 import { answerBadTarget, answerNotFound, routeNotFound } from './http/unmatched.ts'
 import { parseJson } from './json/parse.ts'
-import { CONTENT_TYPES, exposition } from './metrics/exposition.ts'
-import { httpMetrics } from './metrics/http.ts'
-import { processMetrics } from './metrics/process.ts'
-import type { MetricsRegistry } from './metrics/registry.ts'
 import { appendRoutes } from './routes/append.ts'
 import { docsRoutes } from './routes/docs.ts'
 import { EVENT_SCHEMAS } from './routes/event-schemas.ts'
 import { eventRoutes } from './routes/events.ts'
 import { type HealthReport, healthRoutes } from './routes/health.ts'
-import { metricsRoutes } from './routes/metrics.ts'
+import { importRoutes } from './routes/import.ts'
+import { type MetricsRoutesOptions, metricsRoutes } from './routes/metrics.ts'
+import { poolRoutes } from './routes/pool.ts'
 import { SHARED_SCHEMAS } from './routes/schemas.ts'
 import { streamRoutes } from './routes/streams.ts'
 
@@ -35,20 +34,19 @@ export interface AppParts {
   version: string
   logger: Logger
   requestLog: RequestLog
-  registry: MetricsRegistry
+  metrics: RequestObserver & { malformed(status: number): void }
+  scrape: MetricsRoutesOptions['scrape']
   authorizer: Authorizer
   lifecycle: Lifecycle
   log: EventLog
+  pool: PoolReport
   health(): HealthReport
   limits: AppendLimits & { maxBodyBytes: number }
 }
 
 /** Puts the HTTP service together. The caller listens, and closes it. */
 export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
-  const { lifecycle, limits, logger, registry, version } = parts
-  const metrics = httpMetrics(registry, { inFlight: () => lifecycle.inFlight, streams: () => lifecycle.streams })
-  processMetrics(registry, version)
-
+  const { lifecycle, limits, logger, metrics, version } = parts
   const edgeOptions: EdgeOptions = {
     lifecycle,
     authorizer: parts.authorizer,
@@ -74,9 +72,9 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   appendRoutes(app, { log: parts.log, limits })
   streamRoutes(app, { log: parts.log })
   eventRoutes(app, { log: parts.log })
-  metricsRoutes(app, {
-    scrape: async (format) => ({ contentType: CONTENT_TYPES[format], body: await exposition(registry, format) }),
-  })
+  importRoutes(app, { log: parts.log, limits })
+  poolRoutes(app, { pool: parts.pool })
+  metricsRoutes(app, { scrape: parts.scrape })
   docsRoutes(app, { document: () => app.swagger() })
 
   // What no route matches.

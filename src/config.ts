@@ -90,6 +90,10 @@ export const Settings = Type.Object({
     'Which requests get a log line: every one, those slower than `SLOW_REQUEST_MS` and server errors, server errors only, or none.',
   ),
   SLOW_REQUEST_MS: milliseconds('From this duration on a request counts as slow.'),
+  SHUTDOWN_DELAY_MS: milliseconds(
+    'After SIGTERM readiness says no at once, and requests are still served for this long, so that load balancers can look away first.',
+    0,
+  ),
   SHUTDOWN_TIMEOUT_MS: milliseconds('Longest time for requests in flight after SIGTERM; what is left is then cut.'),
 })
 
@@ -122,6 +126,7 @@ const DEFAULTS: Partial<Settings> = {
   LOG_LEVEL: 'info',
   LOG_REQUESTS: 'slow',
   SLOW_REQUEST_MS: 1_000,
+  SHUTDOWN_DELAY_MS: 0,
   SHUTDOWN_TIMEOUT_MS: 8_000,
 }
 

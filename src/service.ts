@@ -1,21 +1,21 @@
 // The composition: settings in, a running service out.
 
 import { type AppParts, buildApp } from './app.ts'
-import type { Settings } from './config.ts'
-import { SettingsError } from './config.ts'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from './db/embedded-postgres.ts'
-import type { EventLog } from './db/event-log.ts'
-import { MeasuredPool } from './db/pool.ts'
-import { applicationName, poolOptions } from './db/pool-options.ts'
-import { PostgresEventLog } from './db/postgres-event-log.ts'
-import { AppError } from './errors.ts'
+import { type Backend, createBackend } from './backend.ts'
+import { type Settings, SettingsError } from './config.ts'
+import type { EmbeddedPostgres } from './db/embedded-postgres.ts'
 import { type Authorizer, isLoopbackName, loopbackAuthorizer, tokenAuthorizer } from './http/authorizer.ts'
 import { Lifecycle } from './http/lifecycle.ts'
 import { drain, listen } from './http/listen.ts'
+import { listenForMetrics } from './http/metrics-port.ts'
 import { Tokens } from './http/tokens.ts'
-import { lateBound } from './late-bound.ts'
 import type { Log } from './logger.ts'
+import { CONTENT_TYPES, exposition } from './metrics/exposition.ts'
+import { httpMetrics } from './metrics/http.ts'
+import { processMetrics } from './metrics/process.ts'
 import { createRegistry } from './metrics/registry.ts'
+import type { HealthReport } from './routes/health.ts'
+import type { MetricsRoutesOptions } from './routes/metrics.ts'
 import { VERSION } from './version.ts'
 
 export interface ServiceOptions {
@@ -27,89 +27,93 @@ export interface Service {
   url: string
   /** Resolves when the database is there and migrated; rejects when that can never be. */
   ready: Promise<void>
+  /** The PostgreSQL that was started here, if so; known when the service is ready. */
+  embedded(): EmbeddedPostgres | undefined
   /** Drains and stops everything; a second call waits for the first. */
   close(): Promise<void>
 }
 
+// What is left of the shutdown time for the database when requests have used up theirs.
+const DATABASE_SHARE_MS = 1_000
+
 /**
  * Starts everything and resolves as soon as the port is open; the database may come later.
- * @throws SettingsError, or the system's error when the port can't be had
+ * @throws SettingsError, or the system's error when a port can't be had
  */
-export async function startService(options: ServiceOptions): Promise<Service> {
-  const { settings, log } = options
+export async function startService({ settings, log }: ServiceOptions): Promise<Service> {
   const { authorizer, tokens } = authorizerFor(settings)
   tokens?.watch(log.logger)
   const lifecycle = new Lifecycle()
   const registry = createRegistry()
-  const events = lateBound<EventLog>(() => new AppError('database_unavailable', 'The database is still being started.'))
+  const metrics = httpMetrics(registry, { inFlight: () => lifecycle.inFlight, streams: () => lifecycle.streams })
+  processMetrics(registry, VERSION)
+  const scrape: MetricsRoutesOptions['scrape'] = async (format) => ({
+    contentType: CONTENT_TYPES[format],
+    body: await exposition(registry, format),
+  })
+
+  const backend = createBackend({ settings, logger: log.logger, registry, meanRequestMs: metrics.meanRequestMs })
   const app = await buildApp({
     version: VERSION,
     logger: log.logger,
     requestLog: { mode: settings.LOG_REQUESTS, slowMs: settings.SLOW_REQUEST_MS, write: log.writeLine },
-    registry,
+    metrics,
+    scrape,
     authorizer,
     lifecycle,
-    log: events.value,
-    health: () => ({
-      database: lifecycle.phase === 'starting' ? 'unhealthy' : 'healthy',
-      eventCount: null,
-      notReady: lifecycle.phase === 'starting' ? ['starting'] : lifecycle.isDraining ? ['draining'] : [],
-      checks: {},
-    }),
+    log: backend.log,
+    pool: backend.pool,
+    health: () => healthOf(lifecycle, backend),
     limits: limitsOf(settings),
   })
-  const url = await listen(app, settings.HOST, settings.PORT)
-  log.logger.info({ url }, 'listening')
 
-  let embedded: EmbeddedPostgres | undefined
-  let pool: MeasuredPool | undefined
-  const ready = (async () => {
-    if (settings.DATABASE_URL === undefined) {
-      embedded = await startEmbeddedPostgres({ dataDir: settings.DATA_DIR, log: log.logger, mayMoveData: true })
-    }
-    const databaseUrl = settings.DATABASE_URL ?? (embedded as EmbeddedPostgres).url
-    pool = new MeasuredPool(poolOptions(settings, databaseUrl, applicationName(VERSION)))
-    const eventLog = new PostgresEventLog({
-      pool,
-      schema: settings.DATABASE_SCHEMA,
-      lockTimeoutMs: settings.DATABASE_LOCK_TIMEOUT_MS,
-      limits: {
-        maxQueuedEvents: settings.APPEND_QUEUE_MAX_EVENTS,
-        maxQueuedBytes: settings.APPEND_QUEUE_MAX_BYTES,
-        queueTimeoutMs: settings.APPEND_QUEUE_TIMEOUT_MS,
-        requestTimeoutMs: settings.REQUEST_TIMEOUT_MS,
-      },
-      observer: {
-        appended() {},
-        conflicted() {},
-        replayed() {},
-        settled() {},
-        batchCommitted() {},
-        overloaded() {},
-      },
-    })
-    events.bind(eventLog)
-    await pool.start()
-    lifecycle.serve()
-  })()
+  // The port before the database: whether it is free is known at once, and probes are answered from the start.
+  const metricsPort = await listenForMetrics(settings, scrape)
+  let url: string
+  try {
+    url = await listen(app, settings.HOST, settings.PORT)
+  } catch (error) {
+    await metricsPort?.close()
+    throw error
+  }
+  log.logger.info({ url, metrics_url: metricsPort?.url }, 'listening')
+
+  // A database that is somewhere else is asked as it is; its answers are better than ours.
+  if (settings.DATABASE_URL !== undefined) lifecycle.serve()
+  const ready = backend.start().then(() => lifecycle.serve())
+  // Whoever started the service hears of it; until then it must not count as unhandled.
   ready.catch(() => {})
 
-  let closing: Promise<void> | undefined
   const close = async (): Promise<void> => {
-    await drain(app, lifecycle, { delayMs: 0, timeoutMs: settings.SHUTDOWN_TIMEOUT_MS })
-    await ready.catch(() => {})
+    const deadlineAt = performance.now() + settings.SHUTDOWN_TIMEOUT_MS
+    log.logger.info({ in_flight: lifecycle.inFlight, streams: lifecycle.streams }, 'stopping')
+    backend.markDraining()
+    await drain(app, lifecycle, {
+      delayMs: settings.SHUTDOWN_DELAY_MS,
+      timeoutMs: Math.max(0, settings.SHUTDOWN_TIMEOUT_MS - DATABASE_SHARE_MS),
+    })
+    await metricsPort?.close()
     tokens?.close()
-    await pool?.end(1_000)
-    await embedded?.stop()
+    await backend.close(Math.max(0, deadlineAt - performance.now()) / 2)
+    log.logger.info('stopped')
   }
+  let closing: Promise<void> | undefined
   return {
     url,
     ready,
+    embedded: backend.embedded,
     close() {
       closing ??= close()
       return closing
     },
   }
+}
+
+function healthOf(lifecycle: Lifecycle, backend: Backend): HealthReport {
+  const snapshot = backend.health()
+  if (snapshot !== undefined) return snapshot
+  const notReady: HealthReport['notReady'] = lifecycle.isDraining ? ['starting', 'draining'] : ['starting']
+  return { database: 'unhealthy', eventCount: null, notReady, checks: { service: { not_ready: notReady } } }
 }
 
 function authorizerFor(settings: Readonly<Settings>): { authorizer: Authorizer; tokens: Tokens | undefined } {

@@ -1,11 +1,24 @@
 import { Command } from 'commander'
 import { VERSION } from '../version.ts'
+import { exportCommand } from './export.ts'
+import { importCommand } from './import.ts'
+import { openapiCommand } from './openapi.ts'
 import { serveCommand } from './serve.ts'
 
-/** All commands. */
+/** All commands. Parsing throws CommanderError instead of ending the process, for help and version too. */
 export function buildProgram(): Command {
-  return new Command('annals')
-    .description('An event store with an HTTP API on PostgreSQL')
+  const program = new Command('annals')
+    .description('An event store with an HTTP API and an operations desk, on PostgreSQL')
     .version(VERSION)
-    .addCommand(serveCommand())
+    .showHelpAfterError('(annals help lists the commands)')
+  for (const command of [serveCommand(), importCommand(), exportCommand(), openapiCommand()]) {
+    program.addCommand(command)
+  }
+  throwInsteadOfExit(program)
+  return program
+}
+
+function throwInsteadOfExit(command: Command): void {
+  command.exitOverride()
+  for (const each of command.commands) throwInsteadOfExit(each)
 }

@@ -1,21 +1,106 @@
+import { resolve } from 'node:path'
 import { Command } from 'commander'
-import { loadSettings, withEnvFile } from '../config.ts'
-import { openLog } from '../logger.ts'
-import { startService } from '../service.ts'
+import { loadSettings, type Settings, withEnvFile } from '../config.ts'
+import { type Log, openLog } from '../logger.ts'
+import { type Service, startService } from '../service.ts'
+import { VERSION } from '../version.ts'
 
-/** `annals serve`: runs until it is told to stop. */
+/** `annals serve`: runs until SIGTERM or SIGINT, then drains; a second signal ends it at once. */
 export function serveCommand(): Command {
-  return new Command('serve').description('Start the service').action(async () => {
-    const { settings } = loadSettings(withEnvFile(process.env, process.cwd()))
-    const log = openLog(settings)
-    const service = await startService({ settings, log })
-    await service.ready
-    const stopped = new Promise<void>((resolve) => {
-      process.once('SIGTERM', () => resolve())
-      process.once('SIGINT', () => resolve())
+  return new Command('serve')
+    .description('start the service, with a PostgreSQL of its own unless DATABASE_URL names one')
+    .addHelpText('after', '\nSettings come from the environment and from .env; docs/reference/settings.md lists them.')
+    .action(async () => {
+      const { settings } = loadSettings(withEnvFile(process.env, process.cwd()))
+      const log = openLog(settings)
+      try {
+        await serve(settings, log)
+      } finally {
+        log.flush()
+      }
     })
+}
+
+async function serve(settings: Readonly<Settings>, log: Log): Promise<void> {
+  const stopped = untilStopped(log)
+  let service: Service
+  try {
+    service = await startService({ settings, log })
+  } catch (error) {
+    throw withHint(error as NodeJS.ErrnoException, settings)
+  }
+  try {
+    // Stopping while the database is still awaited is stopping too.
+    const isReady = await Promise.race([service.ready.then(() => true), stopped.then(() => false)])
+    if (isReady) console.error(greeting(service, settings))
     await stopped
+  } finally {
     await service.close()
-    log.flush()
+  }
+}
+
+/** Resolves at the first signal; rejects when something was thrown that nobody caught. */
+function untilStopped(log: Log): Promise<void> {
+  // A reader that went away (`annals serve | head`) is no reason to stop.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+  process.on('unhandledRejection', (error) => log.logger.error({ err: error }, 'a promise was rejected unheard'))
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      // With no listener left the next signal has its usual effect.
+      process.off('SIGTERM', stop)
+      process.off('SIGINT', stop)
+      resolve()
+    }
+    process.on('SIGTERM', stop)
+    process.on('SIGINT', stop)
+    process.once('uncaughtException', (error) => {
+      log.logger.fatal({ err: error }, 'an error was thrown that nobody caught')
+      reject(error)
+    })
   })
+}
+
+function withHint(error: NodeJS.ErrnoException, { HOST, PORT }: Readonly<Settings>): Error {
+  const taken = (error as { port?: number }).port ?? PORT
+  const port = taken === PORT ? 'PORT' : 'METRICS_PORT'
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return new Error(`port ${taken} is in use: stop what listens there, or set ${port} to another one`)
+    case 'EACCES':
+      return new Error(`port ${taken} is not for this user: set ${port} to one above 1023`)
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return new Error(`HOST is ${JSON.stringify(HOST)}, which is no address of this machine`)
+    default:
+      return error
+  }
+}
+
+/** What to try next; on standard error, so that standard output stays JSON lines. */
+function greeting({ url, embedded }: Service, settings: Readonly<Settings>): string {
+  const server = embedded()
+  const needsToken = settings.ANNALS_TOKENS !== undefined || settings.ANNALS_TOKENS_FILE !== undefined
+  const token = needsToken ? ` -H "authorization: Bearer $TOKEN"` : ''
+  return [
+    '',
+    `Annals ${VERSION} is ready at ${url}`,
+    '',
+    ...(server === undefined
+      ? []
+      : [
+          `  data      ${resolve(settings.DATA_DIR)} (PostgreSQL ${server.version}, started here)`,
+          `  console   ${server.psql}`,
+        ]),
+    `  reference ${url}/docs`,
+    '',
+    'Try:',
+    `  curl${token} ${url}/streams/order-1/events -H 'content-type: application/json' \\`,
+    `    -d '{"events":[{"type":"OrderPlaced","data":{"total":10}}]}'`,
+    `  curl${token} ${url}/streams/order-1/events`,
+    `  curl${token} -N -H 'accept: application/x-ndjson' ${url}/events`,
+    `  curl${token} ${url}/health`,
+    '',
+    'Ctrl-C stops it.',
+    '',
+  ].join('\n')
 }

@@ -63,7 +63,9 @@ export async function describeRoutes(app: FastifyInstance, version: string): Pro
         },
       },
     },
-    refResolver: { buildLocalReference: (json, _base, _fragment, i) => String(json['$id'] ?? `def-${i}`) },
+    refResolver: {
+      buildLocalReference: ({ $id }, _base, _fragment, i) => (typeof $id === 'string' ? $id : `def-${i}`),
+    },
     convertConstToEnum: false,
     transform: ({ schema, url, route }) => ({ schema: withNotes(schema, route as RouteNotes), url }),
     transformObject: (document) => complete((document as { openapiObject: Json }).openapiObject) as never,
@@ -83,7 +85,7 @@ const TAGS = [
   { name: 'append', description: 'Store events.' },
   { name: 'read', description: 'Read events, streams and the feed of all events.' },
   { name: 'health', description: 'For probes.' },
-  { name: 'operate', description: 'Migrations, pool and metrics.' },
+  { name: 'operations', description: 'Migrations, pool and metrics.' },
   { name: 'documents', description: 'This description.' },
 ]
 

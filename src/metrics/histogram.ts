@@ -52,6 +52,17 @@ export class Histogram {
     return series
   }
 
+  /** Number and sum of all observations, over all series. */
+  totals(): { count: number; sum: number } {
+    let count = 0
+    let sum = 0
+    for (const series of this.#series) {
+      for (const each of series.counts) count += each
+      sum += series.sum
+    }
+    return { count, sum }
+  }
+
   // The part of prom-client's Metric that a registry calls.
   #asMetric() {
     const { name, help } = this.#options

@@ -6,6 +6,8 @@ import type { MetricsRegistry } from './registry.ts'
 export interface HttpMetrics extends RequestObserver {
   /** A request that the parser refused, so that it has no route. */
   malformed(status: number): void
+  /** Mean duration of all requests so far, in ms; null when there was none. */
+  meanRequestMs(): number | null
 }
 
 /** What the HTTP edge is asked about; called when it is scraped. */
@@ -45,6 +47,10 @@ export function httpMetrics(registry: MetricsRegistry, gauges: HttpGauges): Http
     registers: [registry],
   })
   return {
+    meanRequestMs() {
+      const { count, sum } = durations.totals()
+      return count === 0 ? null : (sum / count) * 1000
+    },
     timer: (method, route, status) => durations.series({ method, route, status: String(status) }),
     malformed: (status) => malformed.inc({ status }),
   }

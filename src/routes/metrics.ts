@@ -1,15 +1,11 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
-import { negotiate } from '../http/negotiate.ts'
+import { formatFor, type Scrape } from '../http/metrics-port.ts'
+import { problems } from './schemas.ts'
 
 export interface MetricsRoutesOptions {
-  /** All metrics as text of one of the two formats, with its content type. */
-  scrape(format: 'prometheus' | 'openmetrics'): Promise<{ contentType: string; body: string }>
+  scrape: Scrape
 }
-
-/** The format that a scraper asks for by `Accept`. @throws AppError `not_acceptable` */
-export const formatFor = (accept: string | undefined): 'prometheus' | 'openmetrics' =>
-  negotiate(accept, ['text/plain', 'application/openmetrics-text']) === 'text/plain' ? 'prometheus' : 'openmetrics'
 
 /** `GET /metrics`. */
 export function metricsRoutes(app: FastifyInstance, { scrape }: MetricsRoutesOptions): void {
@@ -19,11 +15,11 @@ export function metricsRoutes(app: FastifyInstance, { scrape }: MetricsRoutesOpt
       config: { scope: ['metrics', 'read'], isAlwaysOpen: true, isNeverCached: true },
       schema: {
         operationId: 'getMetrics',
-        tags: ['operate'],
+        tags: ['operations'],
         summary: 'Metrics for Prometheus',
         description: 'Prometheus text, or OpenMetrics by `Accept`. A scrape never waits for the database.',
         produces: ['text/plain', 'application/openmetrics-text'],
-        response: { 200: Type.String() },
+        response: { 200: Type.String(), ...problems('not_acceptable') },
       },
     },
     async (request, reply) => {

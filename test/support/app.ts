@@ -4,11 +4,14 @@ import { connect } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { type AppParts, buildApp } from '../../src/app.ts'
 import { InMemoryEventLog } from '../../src/db/in-memory-event-log.ts'
+import { AppError } from '../../src/errors.ts'
 import { loopbackAuthorizer, tokenAuthorizer } from '../../src/http/authorizer.ts'
 import { Lifecycle } from '../../src/http/lifecycle.ts'
 import { listen } from '../../src/http/listen.ts'
 import { Tokens } from '../../src/http/tokens.ts'
 import { openLog } from '../../src/logger.ts'
+import { CONTENT_TYPES, exposition } from '../../src/metrics/exposition.ts'
+import { httpMetrics } from '../../src/metrics/http.ts'
 import { createRegistry } from '../../src/metrics/registry.ts'
 
 export interface TestApp {
@@ -29,20 +32,28 @@ export interface TestAppOptions {
   prepare?(app: FastifyInstance): void
 }
 
+const noPool: AppParts['pool'] = {
+  read: () => Promise.reject(new AppError('database_unavailable', 'There is no pool here.')),
+  size: () => Promise.reject(new AppError('database_unavailable', 'There is no pool here.')),
+}
+
 /** An app with the settings' defaults. */
 export async function buildTestApp({ tokens, parts = {} }: TestAppOptions = {}) {
   const lines: string[] = []
   const log = openLog({ LOG_LEVEL: 'info' }, { write: (line) => lines.push(line) })
   const lifecycle = new Lifecycle()
   lifecycle.serve()
+  const registry = createRegistry()
   const app = await buildApp({
     version: '0.0.0-test',
     logger: log.logger,
     requestLog: { mode: 'off', slowMs: 1_000, write: log.writeLine },
-    registry: createRegistry(),
+    metrics: httpMetrics(registry, { inFlight: () => lifecycle.inFlight, streams: () => lifecycle.streams }),
     authorizer: tokens === undefined ? loopbackAuthorizer() : tokenAuthorizer(new Tokens({ list: tokens })),
     lifecycle,
+    scrape: async (format) => ({ contentType: CONTENT_TYPES[format], body: await exposition(registry, format) }),
     log: new InMemoryEventLog(),
+    pool: noPool,
     health: () => ({ database: 'healthy', eventCount: 0, notReady: [], checks: { database: { status: 'healthy' } } }),
     limits: { maxBodyBytes: 5 * 1024 * 1024, maxEvents: 1_000, maxEventBytes: 1024 * 1024, maxMetadataBytes: 65_536 },
     ...parts,
