@@ -1,0 +1,21 @@
+// docs/reference/cli.md: the help of every command, as `--help` prints it.
+
+import type { Command } from 'commander'
+import { buildProgram } from '../../src/cli/program.ts'
+
+const COLUMNS = 100
+
+/** The command and all below it, in the order in which the help lists them. */
+function sections(command: Command, parents: string[]): string[] {
+  command.configureOutput({ getOutHelpWidth: () => COLUMNS, getOutHasColors: () => false })
+  const path = [...parents, command.name()]
+  const heading = `${'#'.repeat(Math.min(path.length + 1, 4))} ${path.join(' ')}`
+  const own = `${heading}\n\n\`\`\`\n${command.helpInformation().trimEnd()}\n\`\`\`\n`
+  return [own, ...command.commands.flatMap((each) => sections(each, path))]
+}
+
+export const cliReference = () => `# Command line
+
+\`npx annals <command>\` in the project's folder, \`annals <command>\` where the package is installed.
+
+${sections(buildProgram(), []).join('\n')}`
