@@ -108,7 +108,10 @@ export class EventStore {
   }
 
   /** A page of one stream; `version` is 0 when the stream does not exist. */
-  async readStream(streamId: string, options: ReadStreamOptions = {}): Promise<{ version: number; events: StoredEvent[] }> {
+  async readStream(
+    streamId: string,
+    options: ReadStreamOptions = {},
+  ): Promise<{ version: number; events: StoredEvent[] }> {
     const { version, events } = await this.#log.readStream({
       streamId: checkStreamId(streamId),
       direction: options.direction ?? 'forward',
@@ -171,4 +174,3 @@ export class InMemoryEventStore extends EventStore {
 const toBody = (value: unknown): unknown => parseJson(Buffer.from(JSON.stringify(value)))
 
 const toEvent = (json: string): StoredEvent => JSON.parse(json) as StoredEvent
-

@@ -9,9 +9,13 @@ export type ConditionSource = 'body' | 'header'
 /** The error of an outcome that is neither applied nor a conflict. */
 export function failure(outcome: Exclude<AppendOutcome, { kind: 'appended' | 'conflict' }>): AppError {
   if (outcome.kind === 'failed') return outcome.error
-  return new AppError('event_id_reused', 'An id of this request is stored already, and the request is no retry of it.', {
-    members: { event_ids: outcome.event_ids },
-  })
+  return new AppError(
+    'event_id_reused',
+    'An id of this request is stored already, and the request is no retry of it.',
+    {
+      members: { event_ids: outcome.event_ids },
+    },
+  )
 }
 
 /** 409 or 412 for one stream; `resync` has the events after the caller's version, as lines of JSON. */

@@ -121,7 +121,8 @@ function readChecks(value: unknown, report: Report): StreamCheck[] {
     if (members['expected_version'] === undefined) report.violation(`/checks/${i}/expected_version`, 'required')
     return {
       streamId: readStreamId(members['stream_id'], `/checks/${i}/stream_id`, report),
-      expectedVersion: readExpectedVersion(members['expected_version'], `/checks/${i}/expected_version`, report) ?? 'any',
+      expectedVersion:
+        readExpectedVersion(members['expected_version'], `/checks/${i}/expected_version`, report) ?? 'any',
     }
   })
 }

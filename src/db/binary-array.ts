@@ -73,8 +73,7 @@ export class BinaryArray {
   /** A UUID in its canonical text form. */
   uuid(value: string): void {
     this.#begin(16)
-    const hex =
-      value.slice(0, 8) + value.slice(9, 13) + value.slice(14, 18) + value.slice(19, 23) + value.slice(24, 36)
+    const hex = value.slice(0, 8) + value.slice(9, 13) + value.slice(14, 18) + value.slice(19, 23) + value.slice(24, 36)
     this.#pos += this.#buffer.write(hex, this.#pos, 'hex')
   }
 

@@ -54,7 +54,9 @@ export class InMemoryEventLog implements EventLog {
 
   listStreams(query: StreamListQuery): Promise<StreamInfo[]> {
     const ids = [...this.#streams.keys()]
-      .filter((id) => id.startsWith(query.prefix ?? '') && (query.after === undefined || inByteOrder(id, query.after) > 0))
+      .filter(
+        (id) => id.startsWith(query.prefix ?? '') && (query.after === undefined || inByteOrder(id, query.after) > 0),
+      )
       .sort(inByteOrder)
     return Promise.resolve(ids.slice(0, query.limit).map((id) => this.#info(id) as StreamInfo))
   }

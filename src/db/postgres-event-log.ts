@@ -3,7 +3,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { PoolClient, QueryArrayConfig } from 'pg'
 import { AppError } from '../errors.ts'
-import { APPLIED, AppendBatch, AS_TEXT, type BatchAnswer, CONFLICT, ID_STORED, readBatchAnswer } from './append-events.ts'
+import {
+  APPLIED,
+  AppendBatch,
+  AS_TEXT,
+  type BatchAnswer,
+  CONFLICT,
+  ID_STORED,
+  readBatchAnswer,
+} from './append-events.ts'
 import { AppendGate, type GateLimits, type GateObserver, outcomeUnknown } from './append-gate.ts'
 import type {
   Appended,
@@ -68,7 +76,11 @@ export class PostgresEventLog implements EventLog {
     this.#schema = options.schema
     this.#observer = options.observer
     this.#batch = new AppendBatch(options.schema, options.lockTimeoutMs)
-    this.#gate = new AppendGate((requests, deadlineAt) => this.#send(requests, deadlineAt), options.limits, options.observer)
+    this.#gate = new AppendGate(
+      (requests, deadlineAt) => this.#send(requests, deadlineAt),
+      options.limits,
+      options.observer,
+    )
   }
 
   /** The last position that this process stored, and when (by performance.now()). */
@@ -158,7 +170,8 @@ export class PostgresEventLog implements EventLog {
       } catch (error) {
         if (!isSurelyNotApplied(error)) return await this.#settle(requests, deadlineAt, backendOf(client), error)
         const translated = translatePgError(error)
-        if (translated.code !== 'busy' || retry >= MAX_SERIALIZATION_RETRIES || !isSerialization(error)) throw translated
+        if (translated.code !== 'busy' || retry >= MAX_SERIALIZATION_RETRIES || !isSerialization(error))
+          throw translated
       }
     }
   }
@@ -226,7 +239,8 @@ const END_BACKEND = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 
 const backendOf = (client: PoolClient): number => (client as unknown as { processID: number | null }).processID ?? 0
 
-const isSerialization = (error: unknown): boolean => ['40001', '40P01'].includes((error as { code?: string }).code ?? '')
+const isSerialization = (error: unknown): boolean =>
+  ['40001', '40P01'].includes((error as { code?: string }).code ?? '')
 
 function readAnswers(requests: AppendRequest[], answer: BatchAnswer, isSettling: boolean): GateAnswer[] {
   let condition = 0
@@ -245,7 +259,8 @@ function readAnswer(request: AppendRequest, answer: BatchAnswer, first: number, 
     const isOwn = isSettling && request.appends.every(({ events }) => events.every(({ hasClientId }) => !hasClientId))
     return { kind: 'ids_stored', isOwn }
   }
-  if (statuses.every((status) => status === APPLIED)) return { kind: 'appended', appends: readAppends(request, answer, first) }
+  if (statuses.every((status) => status === APPLIED))
+    return { kind: 'appended', appends: readAppends(request, answer, first) }
   const conditions = [...request.appends, ...request.checks]
   const failed: FailedCondition[] = []
   conditions.forEach(({ streamId, expectedVersion }, i) => {

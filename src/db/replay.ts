@@ -1,7 +1,7 @@
 // Telling a retry from a reused event id. Both stores use it, so that they agree.
 
 import { canonicalJson } from '../json/canonical.ts'
-import type { AppendOutcome, Appended, AppendRequest, PreparedEvent, StreamAppend } from './event-log.ts'
+import type { Appended, AppendOutcome, AppendRequest, PreparedEvent, StreamAppend } from './event-log.ts'
 
 /** What is kept of an event; the text of the metadata may be spelled otherwise than it came. */
 export interface StoredEvent {
@@ -21,7 +21,11 @@ export interface StoredEvent {
  * The outcome of a request of which at least one id is stored: its first answer when it is a retry, else which ids
  * are used. `stored` has every stored event whose id is in the request.
  */
-export function replayOutcome(request: AppendRequest, stored: Map<string, StoredEvent>, replayed: boolean): AppendOutcome {
+export function replayOutcome(
+  request: AppendRequest,
+  stored: Map<string, StoredEvent>,
+  replayed: boolean,
+): AppendOutcome {
   const appends: Appended[] = []
   for (const append of request.appends) {
     const answer = replayAnswer(append, stored, replayed)

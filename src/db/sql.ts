@@ -15,7 +15,8 @@ export const EVENT_JSON = [
   `'{"position":' || e.position || ',"stream_id":' || to_json(e.stream_id) || ',"version":' || e.version`,
   `',"id":"' || e.event_id || '","type":' || to_json(e.event_type)`,
   `CASE WHEN e.is_json THEN ',"data":' || convert_from(e.event_data, 'UTF8')`,
-].join(' || ')
+]
+  .join(' || ')
   .concat(` ELSE ',"data_base64":"' || translate(encode(e.event_data, 'base64'), E'\\n', '') || '"' END`)
   .concat(` || CASE WHEN e.content_type IS NOT NULL THEN ',"content_type":' || to_json(e.content_type)`)
   .concat(` WHEN e.is_json THEN ',"content_type":"application/json"'`)

@@ -137,9 +137,7 @@ function parseObject(
     if (body[pos] !== 0x3a) throw new JsonSyntaxError(pos)
     pos = scanSpace(body, pos + 1)
     const name = key.text
-    const member = rawMembers.has(name)
-      ? parseRaw(body, pos)
-      : parseValue(body, pos, depth, rawMembers, violations)
+    const member = rawMembers.has(name) ? parseRaw(body, pos) : parseValue(body, pos, depth, rawMembers, violations)
     if (name === '__proto__' || name === 'constructor') violations.push({ offset: keyStart, rule: 'forbidden_key' })
     else if (Object.hasOwn(value, name)) violations.push({ offset: keyStart, rule: 'duplicate_key' })
     else value[name] = member.value

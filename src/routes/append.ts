@@ -1,13 +1,8 @@
 // Appends to one stream and to several.
 
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type TObject, Type } from '@sinclair/typebox'
-import {
-  appendedJson,
-  failure,
-  multiVersionConflict,
-  versionConflict,
-} from '../contract/append-answers.ts'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { appendedJson, failure, multiVersionConflict, versionConflict } from '../contract/append-answers.ts'
 import { type AppendLimits, readAppendBody, readMultiAppendBody } from '../contract/append-body.ts'
 import { expectedVersionByHeader } from '../contract/preconditions.ts'
 import { Report } from '../contract/report.ts'
@@ -127,7 +122,9 @@ export function appendRoutes(app: FastifyInstance, { log, limits }: AppendRoutes
       return reply
         .code(201)
         .type(JSON_TYPE)
-        .send(`{"position":${position},"replayed":${isReplay},"results":[${outcome.appends.map(appendedJson).join(',')}]}`)
+        .send(
+          `{"position":${position},"replayed":${isReplay},"results":[${outcome.appends.map(appendedJson).join(',')}]}`,
+        )
     },
   )
 }
@@ -156,7 +153,8 @@ async function sendResults(
   const outcomes = await log.append(appends.map((append) => ({ appends: [append], checks: [] })))
   let next = 0
   const results = items.map((item) => {
-    const result = item instanceof Report ? (item.error() as AppError) : outcomeResult(outcomes[next++] as AppendOutcome)
+    const result =
+      item instanceof Report ? (item.error() as AppError) : outcomeResult(outcomes[next++] as AppendOutcome)
     return typeof result === 'string'
       ? `{"status":201,"body":${result}}`
       : `{"status":${result.status},"body":${JSON.stringify(toProblem(result, request.id))}}`
@@ -184,4 +182,3 @@ async function resyncEvents(log: EventLog, failed: FailedCondition): Promise<str
 }
 
 const callerVersion = (expected: ExpectedVersion): number => (typeof expected === 'number' ? expected : 0)
-

@@ -130,7 +130,10 @@ export const AppendResultsSchema = Type.Object(
   {
     results: Type.Array(
       Type.Object(
-        { status: Type.Integer(), body: Type.Unsafe<object>({ type: 'object', description: 'Appended, or a problem.' }) },
+        {
+          status: Type.Integer(),
+          body: Type.Unsafe<object>({ type: 'object', description: 'Appended, or a problem.' }),
+        },
         { additionalProperties: false },
       ),
     ),

@@ -37,14 +37,17 @@ const FeedReadQuery = Type.Object(
     limit: limitParameter,
     direction: directionParameter,
     type: typeParameter,
-    stream_prefix: Type.Optional(Type.String({ maxLength: 255, description: 'Only streams whose id starts with this.' })),
+    stream_prefix: Type.Optional(
+      Type.String({ maxLength: 255, description: 'Only streams whose id starts with this.' }),
+    ),
     since: Type.Optional(Type.String({ format: 'date-time', description: 'RFC 3339; inclusive, on `created_at`.' })),
     until: Type.Optional(Type.String({ format: 'date-time', description: 'RFC 3339; exclusive, on `created_at`.' })),
   },
   {
     [PREFIX_PARAMETERS]: {
       [METADATA_PREFIX]: Type.String({
-        description: '`metadata.<key>=<text>`: only events whose metadata has this text under the key; repeatable by key.',
+        description:
+          '`metadata.<key>=<text>`: only events whose metadata has this text under the key; repeatable by key.',
       }),
     },
   },
@@ -163,7 +166,10 @@ function sendPage(reply: FastifyReply, read: FeedRead, query: FeedQuery, page: F
   const next =
     cursor === null
       ? null
-      : pageLink('/events', direction === 'forward' ? { after: cursor, ...filters } : { direction, before: cursor, ...filters })
+      : pageLink(
+          '/events',
+          direction === 'forward' ? { after: cursor, ...filters } : { direction, before: cursor, ...filters },
+        )
   if (next !== null) reply.header('link', `<${next}>; rel="next"`)
   return reply
     .type('application/json; charset=utf-8')

@@ -23,7 +23,10 @@ const ImportedSchema = Type.Object(
     already_stored: Type.Integer({ description: 'Events passed over: the same id with the same content.' }),
     failed: Type.Integer({ description: 'Events that could not be stored.' }),
     failures: Type.Array(
-      Type.Object({ line: Type.Integer(), code: Type.String(), detail: Type.String() }, { additionalProperties: false }),
+      Type.Object(
+        { line: Type.Integer(), code: Type.String(), detail: Type.String() },
+        { additionalProperties: false },
+      ),
       { description: 'The first of those that failed; lines count from 1.' },
     ),
   },
@@ -87,8 +90,11 @@ function reason(outcome: AppendOutcome & { kind: 'conflict' | 'ids_reused' }): {
   if (outcome.kind === 'ids_reused') {
     return { code: 'event_id_reused', detail: 'The id is stored with other content or in another stream.' }
   }
-  const { expected_version: expected, current_version: current, stream_id: streamId } = outcome
-    .failed[0] as (typeof outcome.failed)[0]
+  const {
+    expected_version: expected,
+    current_version: current,
+    stream_id: streamId,
+  } = outcome.failed[0] as (typeof outcome.failed)[0]
   return {
     code: 'version_conflict',
     detail: `Stream ${JSON.stringify(streamId)} is at version ${current}, not at ${expected}.`,

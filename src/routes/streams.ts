@@ -117,7 +117,11 @@ export function streamRoutes(app: FastifyInstance, { log }: StreamRoutesOptions)
       },
     },
     async (request) => {
-      const { prefix, after, limit = DEFAULT_LIMIT } = request.query as {
+      const {
+        prefix,
+        after,
+        limit = DEFAULT_LIMIT,
+      } = request.query as {
         prefix?: string
         after?: string
         limit?: number
@@ -129,7 +133,8 @@ export function streamRoutes(app: FastifyInstance, { log }: StreamRoutesOptions)
         limit: limit + 1,
       })
       const streams = found.slice(0, limit)
-      const next = found.length > limit ? pageLink('/streams', { prefix, after: streams.at(-1)?.stream_id, limit }) : null
+      const next =
+        found.length > limit ? pageLink('/streams', { prefix, after: streams.at(-1)?.stream_id, limit }) : null
       return { streams, next }
     },
   )

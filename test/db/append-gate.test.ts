@@ -3,7 +3,12 @@ import { AppendGate, type GateLimits } from '../../src/db/append-gate.ts'
 import type { AppendRequest, PreparedEvent } from '../../src/db/event-log.ts'
 import { AppError } from '../../src/errors.ts'
 
-const limits: GateLimits = { maxQueuedEvents: 100, maxQueuedBytes: 100_000, queueTimeoutMs: 2_000, requestTimeoutMs: 5_000 }
+const limits: GateLimits = {
+  maxQueuedEvents: 100,
+  maxQueuedBytes: 100_000,
+  queueTimeoutMs: 2_000,
+  requestTimeoutMs: 5_000,
+}
 
 let ids = 0
 const event = (id?: string): PreparedEvent => ({

@@ -36,7 +36,10 @@ t.test('duplicate and prototype keys of the envelope are refused with their poin
 })
 
 t.test('stored members stay the bytes they came as, on one line', async (t) => {
-  t.equal(String(data('{ "z" : 1.10, "a":[9007199254740993,0.1000000000000000055] }')), '{ "z" : 1.10, "a":[9007199254740993,0.1000000000000000055] }')
+  t.equal(
+    String(data('{ "z" : 1.10, "a":[9007199254740993,0.1000000000000000055] }')),
+    '{ "z" : 1.10, "a":[9007199254740993,0.1000000000000000055] }',
+  )
   t.equal(String(data('{"a":\r\n1,\n"b":"\\n"}')), '{"a":  1, "b":"\\n"}')
   t.equal(String(data('{"__proto__":{"constructor":1}}')), '{"__proto__":{"constructor":1}}')
   t.same(rules('{"__proto__":{"constructor":1}}'), [])
@@ -65,7 +68,11 @@ t.test('duplicate keys are found however many keys there are, and however they a
   for (const count of [2, 15, 16, 17, 40, 1000]) {
     const names = Array.from({ length: count }, (_, i) => `key${i}`)
     t.same(rules(keys(names)), [], `${count} different ones`)
-    t.same(rules(keys([...names, 'key0'])), [{ pointer: '/data/key0', rule: 'duplicate_key' }], `${count} and one again`)
+    t.same(
+      rules(keys([...names, 'key0'])),
+      [{ pointer: '/data/key0', rule: 'duplicate_key' }],
+      `${count} and one again`,
+    )
   }
   t.same(rules('{"a":1,"\\u0061":1}'), [{ pointer: '/data/a', rule: 'duplicate_key' }])
   t.same(rules('{"":1,"":1}'), [{ pointer: '/data/', rule: 'duplicate_key' }])

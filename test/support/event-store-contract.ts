@@ -127,7 +127,10 @@ export async function eventStoreContract(t: Test, store: EventStore): Promise<vo
       { stream_id: a, expected_version: 0, events: [{ type: 'A' }, { type: 'A' }] },
       { stream_id: b, events: [{ type: 'B' }] },
     ])
-    t.match(results, [{ stream_id: a, version: 2 }, { stream_id: b, first_version: 1 }])
+    t.match(results, [
+      { stream_id: a, version: 2 },
+      { stream_id: b, first_version: 1 },
+    ])
     t.equal(results[1]?.first_position, (results[0]?.position as number) + 1)
     const head = await store.head()
     const error = await failedWith(
@@ -164,7 +167,10 @@ export async function eventStoreContract(t: Test, store: EventStore): Promise<vo
       await store.appendToStreams(appends),
       first.map((each) => ({ ...each, replayed: true })),
     )
-    const mixed = [appends[0] as (typeof appends)[0], { stream_id: b as string, events: [{ id: randomUUID(), type: 'B' }] }]
+    const mixed = [
+      appends[0] as (typeof appends)[0],
+      { stream_id: b as string, events: [{ id: randomUUID(), type: 'B' }] },
+    ]
     t.equal(await code(store.appendToStreams(mixed)), 'event_id_reused')
   })
 
@@ -203,7 +209,10 @@ export async function eventStoreContract(t: Test, store: EventStore): Promise<vo
     t.same(await positions({ until: '2001-01-01T00:00:00Z' }), [])
     t.same(await positions({ since: '2001-01-01T00:00:00Z', types: ['Y'] }), [2])
     const backwards = await store.readFeed({ direction: 'backward', before: start + 4, limit: 2 })
-    t.same(backwards.events.map(({ position }) => position - start), [3, 2])
+    t.same(
+      backwards.events.map(({ position }) => position - start),
+      [3, 2],
+    )
     t.equal(backwards.head, start + 4)
   })
 
