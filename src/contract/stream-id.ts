@@ -2,7 +2,6 @@ import { AppError } from '../errors.ts'
 
 const MAX_BYTES = 255
 // Control characters C0, DEL and C1.
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/
 
 /** 1 to 255 bytes of UTF-8 without control characters or lone surrogates: the rule for stream ids and event types. */

@@ -18,10 +18,42 @@ const rules = (json: string) => data(json).violations('/data')
 
 t.test('what is not JSON is refused as malformed, with the place', async (t) => {
   const malformed = [
-    '', ' ', '{', '{}{}', '{"a"}', '{"a":1,}', '[1,]', '{a:1}', "{'a':1}", '01', '1.', '.5', '+1', '1e', '-', 'NaN',
-    'Infinity', 'tru', 'nul', '"a', '"\n"', '"\u0000"', '"\\x"', '"\\u12"', '"\\u12g4"', '[1 2]', '{"a":1 "b":2}',
-    '\ufeff{}', '{"data":}', '{"data":[}', '{"data":{"a":1]}', '/**/{}', '{"data":"\t"}', '{"data":-}', ']',
-  ] // biome-ignore format: a list of cases
+    '',
+    ' ',
+    '{',
+    '{}{}',
+    '{"a"}',
+    '{"a":1,}',
+    '[1,]',
+    '{a:1}',
+    "{'a':1}",
+    '01',
+    '1.',
+    '.5',
+    '+1',
+    '1e',
+    '-',
+    'NaN',
+    'Infinity',
+    'tru',
+    'nul',
+    '"a',
+    '"\n"',
+    '"\u0000"',
+    '"\\x"',
+    '"\\u12"',
+    '"\\u12g4"',
+    '[1 2]',
+    '{"a":1 "b":2}',
+    '\ufeff{}',
+    '{"data":}',
+    '{"data":[}',
+    '{"data":{"a":1]}',
+    '/**/{}',
+    '{"data":"\t"}',
+    '{"data":-}',
+    ']',
+  ]
   for (const text of malformed) t.match(failure(text), { code: 'malformed_request' }, JSON.stringify(text))
   t.match(failure('{"a":1,}').message, 'at byte 7')
   t.match(failure(Buffer.from([0x22, 0xff, 0x22])), { code: 'malformed_request', message: /UTF-8/ })

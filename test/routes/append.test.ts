@@ -14,7 +14,7 @@ t.before(async () => {
 interface Answer {
   status: number
   headers: Headers
-  // biome-ignore lint/suspicious/noExplicitAny: answers of many shapes are compared
+  // oxlint-disable-next-line typescript/no-explicit-any -- answers of many shapes are compared
   body: any
 }
 

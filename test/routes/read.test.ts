@@ -19,7 +19,7 @@ t.before(async () => {
   await append('other', [{ type: 'Even' }])
 })
 
-// biome-ignore lint/suspicious/noExplicitAny: answers of many shapes are compared
+// oxlint-disable-next-line typescript/no-explicit-any -- answers of many shapes are compared
 type Body = any
 
 async function get(path: string, headers: Record<string, string> = {}) {

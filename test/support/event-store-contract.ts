@@ -110,8 +110,14 @@ export async function eventStoreContract(t: Test, store: EventStore): Promise<vo
       [stream, [{ id: a, type: 'A', data: { n: 1 }, content_type: 'application/x+json' }]],
       [stream, [{ id: a, type: 'A', data_base64: Buffer.from('{"n":1}').toString('base64') }]],
       [newStream(), [{ id: a, type: 'A', data: { n: 1 } }]],
-      [stream, [{ id: b, type: 'B' }, { id: a, type: 'A', data: { n: 1 } }]], // biome-ignore format: one case a line
-      [stream, [{ id: a, type: 'A', data: { n: 1 } }, { type: 'New' }]], // biome-ignore format: one case a line
+      [
+        stream,
+        [
+          { id: b, type: 'B' },
+          { id: a, type: 'A', data: { n: 1 } },
+        ],
+      ],
+      [stream, [{ id: a, type: 'A', data: { n: 1 } }, { type: 'New' }]],
     ]
     for (const [stream, events] of refused) {
       const error = await failedWith(store.append(stream, events))
