@@ -129,8 +129,11 @@ export function isProcessAlive(pid: number): boolean {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false
   }
-  return process.platform !== 'linux' || processStat(pid)?.[0] !== 'Z'
+  return !isUnburied(pid)
 }
+
+/** Whether the process has ended, and its parent has not asked for its exit status yet. */
+export const isUnburied = (pid: number): boolean => process.platform === 'linux' && processStat(pid)?.[0] === 'Z'
 
 /** A text that differs between two processes with the same id; empty where the system does not tell. */
 export function processStart(pid: number): string {

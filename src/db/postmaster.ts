@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process'
 import { closeSync, openSync, readFileSync, readlinkSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isProcessAlive } from './folder-lock.ts'
+import { isProcessAlive, isUnburied } from './folder-lock.ts'
 import type { ServerUser } from './server-user.ts'
 
 export interface Postmaster {
@@ -50,6 +50,15 @@ export function findPostmaster(dataFolder: string): (Postmaster & { file: PidFil
   const file = readPidFile(dataFolder)
   if (file === undefined || !isProcessAlive(file.pid) || !worksIn(file.pid, dataFolder)) return undefined
   return { pid: file.pid, file, ended: gone(file.pid) }
+}
+
+/**
+ * Waits while the last server of the folder is dead and not yet buried by its parent: a new one would take it for alive
+ * and refuse to start. Its file must stay, as it also leads to processes that may have survived it.
+ */
+export async function burial(dataFolder: string): Promise<void> {
+  const pid = readPidFile(dataFolder)?.pid
+  for (let i = 0; i < 200 && pid !== undefined && isUnburied(pid); i++) await sleep(50, undefined, { ref: false })
 }
 
 /** Waits until the server accepts connections; false when it ended before. */
