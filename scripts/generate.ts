@@ -7,6 +7,7 @@ import { buildOpenApi } from '../src/openapi-document.ts'
 import { cliReference } from './generators/cli.ts'
 import { errorsReference } from './generators/errors.ts'
 import { generatedFrom } from './generators/markdown.ts'
+import { schemaDescription } from './generators/schema.ts'
 import { envExample, settingsReference } from './generators/settings.ts'
 
 /** Path to the program that makes its text. */
@@ -14,6 +15,7 @@ const FILES: Record<string, () => string | Promise<string>> = {
   '.env.example': envExample,
   'docs/reference/settings.md': () => generatedFrom('src/config.ts') + settingsReference(),
   'docs/reference/errors.md': () => generatedFrom('src/errors.ts') + errorsReference(),
+  'migrations/schema.json': schemaDescription,
   'docs/reference/cli.md': () => generatedFrom('src/cli') + cliReference(),
   'openapi/openapi.json': buildOpenApi,
 }
