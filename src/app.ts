@@ -20,12 +20,13 @@ import { type RequestLog, type RequestObserver, RequestReporter } from './http/r
 import { answerBadTarget, answerNotFound, routeNotFound } from './http/unmatched.ts'
 import { parseJson } from './json/parse.ts'
 import { appendRoutes } from './routes/append.ts'
-import { docsRoutes } from './routes/docs.ts'
+import { docsRoutes, openDocsPage } from './routes/docs.ts'
 import { EVENT_SCHEMAS } from './routes/event-schemas.ts'
 import { eventRoutes } from './routes/events.ts'
 import { type HealthReport, healthRoutes } from './routes/health.ts'
 import { importRoutes } from './routes/import.ts'
 import { type MetricsRoutesOptions, metricsRoutes } from './routes/metrics.ts'
+import { type MigrationRoutesOptions, migrationRoutes } from './routes/migrations.ts'
 import { poolRoutes } from './routes/pool.ts'
 import { SHARED_SCHEMAS } from './routes/schemas.ts'
 import { streamRoutes } from './routes/streams.ts'
@@ -39,6 +40,7 @@ export interface AppParts {
   authorizer: Authorizer
   lifecycle: Lifecycle
   log: EventLog
+  migrations: MigrationRoutesOptions
   pool: PoolReport
   health(): HealthReport
   limits: AppendLimits & { maxBodyBytes: number }
@@ -63,8 +65,9 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   for (const schema of [...SHARED_SCHEMAS, ...EVENT_SCHEMAS]) app.addSchema(schema)
 
   // Around every route.
-  const methodsByPath = knowAllMethods(app)
+  const paths = knowAllMethods(app)
   await describeRoutes(app, version)
+  openDocsPage(app)
   edge(app, edgeOptions)
 
   // The routes.
@@ -73,12 +76,13 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   streamRoutes(app, { log: parts.log })
   eventRoutes(app, { log: parts.log })
   importRoutes(app, { log: parts.log, limits })
+  migrationRoutes(app, parts.migrations)
   poolRoutes(app, { pool: parts.pool })
   metricsRoutes(app, { scrape: parts.scrape })
-  docsRoutes(app, { document: () => app.swagger() })
+  await docsRoutes(app)
 
   // What no route matches.
-  methodFallbacks(app, methodsByPath)
+  methodFallbacks(app, paths)
   app.setNotFoundHandler(
     { onRequest: answerNotFound(edgeOptions) } as Parameters<typeof app.setNotFoundHandler>[0],
     () => {

@@ -7,11 +7,15 @@ import type { Settings } from './config.ts'
 import { AdminConnection } from './db/admin-connection.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './db/embedded-postgres.ts'
 import type { EventLog } from './db/event-log.ts'
-import { HealthMonitor, type HealthSnapshot } from './db/health-monitor.ts'
+import { HealthMonitor, type HealthQuery, type HealthSnapshot } from './db/health-monitor.ts'
+import { MigrationError } from './db/migration-error.ts'
+import { migrationsForHttp } from './db/migrations-for-http.ts'
+import { Migrator, refuseUnusable } from './db/migrator.ts'
+import { isConnectionFailure } from './db/pg-errors.ts'
 import { MeasuredPool } from './db/pool.ts'
 import { applicationName, poolOptions } from './db/pool-options.ts'
 import { type PoolReport, poolReport } from './db/pool-report.ts'
-import { PostgresEventLog } from './db/postgres-event-log.ts'
+import { eventLogOptions, PostgresEventLog } from './db/postgres-event-log.ts'
 import { AppError } from './errors.ts'
 import { lateBound } from './late-bound.ts'
 import { poolMetrics } from './metrics/pool.ts'
@@ -29,6 +33,7 @@ export interface BackendOptions {
 export interface Backend {
   log: EventLog
   pool: PoolReport
+  migrations: MigrationsForHttp
   /** What is known at the moment; undefined before there is anything to ask. */
   health(): HealthSnapshot | undefined
   /** From now on not ready. */
@@ -41,11 +46,15 @@ export interface Backend {
   close(deadlineMs: number): Promise<void>
 }
 
+/** Migrations as the routes ask for them. */
+export type MigrationsForHttp = ReturnType<typeof migrationsForHttp>
+
 /** What can be put together as soon as the URL of the database is known. */
 interface Connected {
   pool: MeasuredPool
   admin: AdminConnection
   monitor: HealthMonitor
+  migrator: Migrator
   log: PostgresEventLog
 }
 
@@ -57,6 +66,7 @@ export function createBackend(options: BackendOptions): Backend {
   const absent = () => new AppError('database_unavailable', 'The database is still being started.')
   const log = lateBound<EventLog>(absent)
   const pool = lateBound<PoolReport>(absent)
+  const migrations = lateBound<MigrationsForHttp>(absent)
   const closing = new AbortController()
   let embedded: EmbeddedPostgres | undefined
   let connected: Connected | undefined
@@ -74,6 +84,7 @@ export function createBackend(options: BackendOptions): Backend {
     const url = settings.DATABASE_URL ?? (embedded as EmbeddedPostgres).url
     connected = connect(options, url, observer, storeObserver)
     log.bind(connected.log)
+    migrations.bind(migrationsForHttp(connected.migrator, queryOf(connected.admin)))
     pool.bind(
       poolReport({
         pool: connected.pool,
@@ -82,16 +93,15 @@ export function createBackend(options: BackendOptions): Backend {
         meanRequestMs: options.meanRequestMs,
       }),
     )
-    const { monitor } = connected
-    await Promise.all([connected.pool.start(), monitor.check()])
-    while (monitor.snapshot().database === 'unhealthy' && !closing.signal.aborted) await pause(closing.signal)
-    monitor.markStarted()
+    await Promise.all([connected.pool.start(), bringUpToDate(options, connected, closing.signal)])
+    connected.monitor.markStarted()
   }
   let started: Promise<void> | undefined
 
   return {
     log: log.value,
     pool: pool.value,
+    migrations: migrations.value,
     health: () => connected?.monitor.snapshot(),
     markDraining: () => connected?.monitor.markDraining(),
     embedded: () => embedded,
@@ -115,13 +125,20 @@ function connect(
   observer: ReturnType<typeof poolMetrics>,
   storeObserver: ReturnType<typeof storeMetrics>,
 ): Connected {
+  const { DATABASE_SCHEMA: schema, DATABASE_DIRECT_URL: directUrl = url } = settings
   const name = applicationName(VERSION)
   const pool = new MeasuredPool({ ...poolOptions(settings, url, name), observer })
-  const admin = new AdminConnection({ url: settings.DATABASE_DIRECT_URL ?? url, applicationName: name })
+  const admin = new AdminConnection({ url: directUrl, applicationName: name })
+  const migrator = new Migrator({
+    connectionString: directUrl,
+    schema,
+    lockTimeoutMs: settings.MIGRATION_LOCK_TIMEOUT_MS,
+    log: (line) => logger.info(line),
+  })
   const monitor = new HealthMonitor({
-    query: (text, values) => admin.query(text, values),
-    schema: settings.DATABASE_SCHEMA,
-    migrationState: () => Promise.resolve('up_to_date'),
+    query: queryOf(admin),
+    schema,
+    migrationState: async (query) => (await migrator.status(query)).status,
     onChange: (database, error) => {
       if (database === 'healthy') logger.info('the database answers')
       else logger.error({ err: error }, 'the database does not answer')
@@ -129,17 +146,53 @@ function connect(
   })
   const log = new PostgresEventLog({
     pool,
-    schema: settings.DATABASE_SCHEMA,
-    lockTimeoutMs: settings.DATABASE_LOCK_TIMEOUT_MS,
-    limits: {
-      maxQueuedEvents: settings.APPEND_QUEUE_MAX_EVENTS,
-      maxQueuedBytes: settings.APPEND_QUEUE_MAX_BYTES,
-      queueTimeoutMs: settings.APPEND_QUEUE_TIMEOUT_MS,
-      requestTimeoutMs: settings.REQUEST_TIMEOUT_MS,
-    },
+    ...eventLogOptions(settings),
     observer: storeObserver,
   })
-  return { pool, admin, monitor, log }
+  return { pool, admin, monitor, migrator, log }
+}
+
+const queryOf =
+  (admin: AdminConnection): HealthQuery =>
+  (text, values) =>
+    admin.query(text, values)
+
+/**
+ * Waits for the database however long that takes, and migrates it when the settings say so.
+ * @throws MigrationError when this version must not work on it, or a migration failed
+ */
+async function bringUpToDate(
+  { settings, logger }: BackendOptions,
+  { admin, monitor, migrator }: Connected,
+  signal: AbortSignal,
+): Promise<void> {
+  const mayMigrate = (settings.MIGRATE_ON_START ?? (settings.DATABASE_URL === undefined ? 'on' : 'off')) === 'on'
+  for (; !signal.aborted; await pause(signal)) {
+    await monitor.check()
+    const { database, migrations } = monitor.snapshot()
+    if (database === 'unhealthy' || migrations === null) continue
+    if (migrations === 'up_to_date') return
+    if (migrations !== 'pending') {
+      refuseUnusable(await migrator.status(queryOf(admin)))
+    } else if (mayMigrate) {
+      await migrate(migrator, logger)
+    } else {
+      logger.warn('migrations are pending: run `annals migrate up`, or set MIGRATE_ON_START=on')
+      return
+    }
+  }
+}
+
+// Someone else who migrates, or a connection that is lost, is waited for; the next round asks again.
+async function migrate(migrator: Migrator, logger: Logger): Promise<void> {
+  try {
+    await migrator.up()
+  } catch (error) {
+    const { cause = error } = error as Error
+    const passes = error instanceof MigrationError ? error.kind === 'locked' : isConnectionFailure(error)
+    if (!passes && !isConnectionFailure(cause)) throw error
+    logger.warn({ err: error }, 'migrating was interrupted, and is tried again')
+  }
 }
 
 const pause = (signal: AbortSignal): Promise<void> => sleep(RETRY_MS, undefined, { signal }).catch(() => {})

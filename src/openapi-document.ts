@@ -15,6 +15,7 @@ export async function buildOpenApi(): Promise<string> {
     authorizer: loopbackAuthorizer(),
     lifecycle: new Lifecycle(),
     log: nobody,
+    migrations: nobody,
     pool: nobody,
     health: nobody,
     limits: { maxBodyBytes: 1, maxEvents: 1, maxEventBytes: 1, maxMetadataBytes: 1 },
@@ -26,6 +27,4 @@ export async function buildOpenApi(): Promise<string> {
 }
 
 // Routes only hold on to what they are handed until a request comes, and none comes here.
-const nobody = (() => {
-  throw new Error('there is nothing behind this app')
-}) as never
+const nobody = {} as never

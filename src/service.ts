@@ -62,6 +62,7 @@ export async function startService({ settings, log }: ServiceOptions): Promise<S
     authorizer,
     lifecycle,
     log: backend.log,
+    migrations: { migrations: backend.migrations, isHttpEnabled: () => mayMigrateOverHttp(settings) },
     pool: backend.pool,
     health: () => healthOf(lifecycle, backend),
     limits: limitsOf(settings),
@@ -127,6 +128,10 @@ function authorizerFor(settings: Readonly<Settings>): { authorizer: Authorizer; 
     `HOST is ${JSON.stringify(settings.HOST)}, which others can reach: set ANNALS_TOKENS (for instance admin:<a secret of 16 or more characters>) or ANNALS_TOKENS_FILE, or listen on 127.0.0.1`,
   )
 }
+
+// On by default where the database is ours alone.
+const mayMigrateOverHttp = ({ MIGRATIONS_OVER_HTTP, DATABASE_URL }: Readonly<Settings>): boolean =>
+  (MIGRATIONS_OVER_HTTP ?? (DATABASE_URL === undefined ? 'on' : 'off')) === 'on'
 
 const limitsOf = (settings: Readonly<Settings>): AppParts['limits'] => ({
   maxBodyBytes: settings.MAX_BODY_BYTES,

@@ -55,7 +55,7 @@ export function edge(app: FastifyInstance, options: EdgeOptions): void {
       route.schema = { querystring: Type.Object({}, { additionalProperties: false }), ...route.schema }
       route.validatorCompiler = validatorCompiler(
         () => Object.values(app.getSchemas()) as TSchema[],
-        config.checksBody === true,
+        config,
       ) as NonNullable<typeof route.validatorCompiler>
     }
     route.onRequest = [enterRoute(route, options), ...[route.onRequest ?? []].flat()]

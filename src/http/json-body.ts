@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify'
+import { validationFailed } from '../errors.ts'
 
 /**
  * Replaces Fastify's body parsers by one that hands the bytes to `parse`. Which media types a route takes was decided
@@ -9,8 +10,11 @@ export function jsonBodies(app: FastifyInstance, parse: (body: Buffer) => unknow
   app.addContentTypeParser<Buffer>('*', { parseAs: 'buffer' }, (request, body, done) => {
     const { bodyTypes, isBodyOptional } = request.routeOptions.config
     try {
-      if (isBodyOptional === true && body.length === 0) done(null, undefined)
-      else done(null, bodyTypes === undefined ? parse(body) : body)
+      if (isBodyOptional === true && body.length === 0) return done(null, undefined)
+      const value = bodyTypes === undefined ? parse(body) : body
+      // Validation can't tell `null` from no body.
+      if (isBodyOptional === true && value === null) throw validationFailed([{ pointer: '', rule: 'object' }])
+      done(null, value)
     } catch (error) {
       done(error as Error, undefined)
     }

@@ -4,28 +4,27 @@ import { METHODS } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify'
 import { AppError } from '../errors.ts'
 
-/** Makes every method that Node parses routable. Has to run before any route is added. */
-export function knowAllMethods(app: FastifyInstance): Map<string, Set<string>> {
+/** Makes every method that Node parses routable, and notes the paths. Has to run before any route is added. */
+export function knowAllMethods(app: FastifyInstance): Set<string> {
   for (const method of METHODS) {
     if (!app.supportedMethods.includes(method)) app.addHttpMethod(method, { hasBody: false })
   }
-  const methodsByPath = new Map<string, Set<string>>()
-  app.addHook('onRoute', (route) => {
-    if (route.config?.isMethodFallback === true) return
-    const methods = methodsByPath.get(route.url) ?? new Set()
-    for (const method of [route.method].flat()) methods.add(method)
-    methodsByPath.set(route.url, methods)
+  const paths = new Set<string>()
+  app.addHook('onRoute', ({ url, config }) => {
+    if (config?.isMethodFallback !== true) paths.add(url)
   })
-  return methodsByPath
+  return paths
 }
 
 /** Adds the fallbacks; has to run after all other routes were added. */
-export function methodFallbacks(app: FastifyInstance, methodsByPath: Map<string, Set<string>>): void {
-  for (const [url, methods] of [...methodsByPath]) {
-    const allow = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'].filter((each) => methods.has(each))
-    const allowed = [...allow, 'OPTIONS'].join(', ')
+export function methodFallbacks(app: FastifyInstance, paths: Set<string>): void {
+  for (const url of paths) {
+    const methods = app.supportedMethods as HTTPMethods[]
+    const missing = methods.filter((method) => method !== 'CONNECT' && !app.hasRoute({ method, url }))
+    const known = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
+    const allowed = [...known.filter((method) => !missing.includes(method)), 'OPTIONS'].join(', ')
     app.route({
-      method: app.supportedMethods.filter((each) => !methods.has(each) && each !== 'CONNECT') as HTTPMethods[],
+      method: missing,
       url,
       schema: { hide: true },
       config: { scope: null, isMethodFallback: true, isAlwaysOpen: true },

@@ -1,5 +1,6 @@
 // The OpenAPI document: what routes declare, plus what the edge adds to every one of them.
 
+import { STATUS_CODES } from 'node:http'
 import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger'
 import type { FastifyInstance, FastifySchema } from 'fastify'
 import { AppError, ERRORS, type ErrorCode, toProblem } from '../errors.ts'
@@ -11,6 +12,7 @@ interface EdgeNotes {
   takesBody: boolean
   isAlwaysOpen: boolean
   isBodyOptional: boolean
+  ignoresParameters: boolean
   bodyTypes: readonly string[] | undefined
   prefixParameters: Record<string, { description?: string }>
 }
@@ -24,6 +26,8 @@ interface Operation extends Json {
 }
 
 const NOTES = 'x-edge-notes'
+// What the generator writes when a schema says nothing.
+const NO_DESCRIPTION = 'Default Response'
 const CODES = 'x-problem-codes'
 const REQUEST_ID = 'req-7f3a'
 
@@ -97,6 +101,7 @@ function withNotes(schema: FastifySchema | undefined, route: RouteNotes): Fastif
     takesBody: schema?.body !== undefined || config.bodyTypes !== undefined,
     isAlwaysOpen: config.isAlwaysOpen === true,
     isBodyOptional: config.isBodyOptional === true,
+    ignoresParameters: querystring?.['additionalProperties'] === true,
     bodyTypes: config.bodyTypes,
     prefixParameters: (querystring?.[PREFIX_PARAMETERS] ?? {}) as EdgeNotes['prefixParameters'],
   }
@@ -145,19 +150,24 @@ function completeOperation(operation: Operation): void {
   }
   add('malformed_request')
   for (const [status, response] of Object.entries(operation.responses)) {
+    if (response['description'] === NO_DESCRIPTION) response['description'] = STATUS_CODES[status] ?? 'Success'
     const declared = codesOf(response)
     if (declared === undefined) continue
     delete operation.responses[status]
     codes.set(Number(status), [...new Set([...(codes.get(Number(status)) ?? []), ...declared])])
   }
-  add('validation_failed')
+  if (!notes.ignoresParameters) add('validation_failed')
   if (notes.scopes.length > 0) add('unauthenticated', 'forbidden')
   if (notes.takesBody) add('payload_too_large', 'unsupported_media_type')
   if (!notes.isAlwaysOpen) add('database_unavailable', 'shutting_down')
   for (const [status, each] of [...codes].sort(([a], [b]) => a - b)) {
-    operation.responses[status] = problemResponse(each)
+    operation.responses[status] = problemResponse(each, status)
   }
-  operation.responses['default'] = problemResponse(PROTOCOL, 'Problems below any route: of HTTP itself, or a bug.')
+  operation.responses['default'] = problemResponse(
+    PROTOCOL,
+    undefined,
+    'Problems below any route: of HTTP itself, or a bug.',
+  )
 }
 
 function codesOf(response: Json): ErrorCode[] | undefined {
@@ -174,7 +184,7 @@ const familyParameter = (prefix: string, { description }: { description?: string
   schema: { type: 'string' },
 })
 
-function problemResponse(codes: ErrorCode[], description?: string): Json {
+function problemResponse(codes: ErrorCode[], status?: number, description?: string): Json {
   return {
     description: description ?? codes.map((code) => ERRORS[code].title).join(', or: '),
     headers: {
@@ -186,7 +196,7 @@ function problemResponse(codes: ErrorCode[], description?: string): Json {
       'application/problem+json': {
         schema: { $ref: '#/components/schemas/Problem' },
         examples: Object.fromEntries(
-          codes.map((code) => [code, { summary: ERRORS[code].hint, value: exampleOf(code) }]),
+          codes.map((code) => [code, { summary: ERRORS[code].hint, value: exampleOf(code, status) }]),
         ),
       },
     },
@@ -223,7 +233,7 @@ const MEMBERS: Partial<Record<ErrorCode, { detail: string; members: Json }>> = {
   not_ready: { detail: 'The service is not ready: database.', members: { reasons: ['database'] } },
 }
 
-function exampleOf(code: ErrorCode): Json {
+function exampleOf(code: ErrorCode, status = ERRORS[code].status): Json {
   const { detail, members } = MEMBERS[code] ?? { detail: `${ERRORS[code].title}.`, members: {} }
-  return toProblem(new AppError(code, detail, { members }), REQUEST_ID)
+  return toProblem(new AppError(code, detail, { members, status }), REQUEST_ID)
 }

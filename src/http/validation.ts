@@ -1,7 +1,7 @@
 // Compiles the schemas of a route into checks that answer in our words. Bodies are checked by TypeBox's compiler:
 // no coercion, no removed properties, no defaults.
 
-import type { TObject, TSchema } from '@sinclair/typebox'
+import { Kind, type TObject, type TSchema } from '@sinclair/typebox'
 import { TypeCompiler, type ValueError, ValueErrorType } from '@sinclair/typebox/compiler'
 import type { FastifySchemaCompiler } from 'fastify'
 import { type RuleViolation, validationFailed } from '../errors.ts'
@@ -10,20 +10,25 @@ import { compileQuery } from './query.ts'
 // A body that breaks more rules than this is told the first ones.
 const MAX_VIOLATIONS = 20
 
+interface BodyConfig {
+  checksBody?: boolean
+  isBodyOptional?: boolean
+}
+
 /**
  * Fastify's validator compiler: query and body by their schemas, which may refer to `shared` ones. Path parameters
  * and headers are checked by the routes, which know their codes; a route with `checksBody` does so for its body too.
  */
 export const validatorCompiler =
-  (shared: () => TSchema[], checksBody: boolean): FastifySchemaCompiler<TSchema> =>
+  (shared: () => TSchema[], { checksBody, isBodyOptional }: BodyConfig): FastifySchemaCompiler<TSchema> =>
   ({ schema, httpPart }) => {
     if (httpPart === 'querystring') {
       const read = compileQuery(schema as TObject)
       return (text: string) => asResult(() => read(text))
     }
-    if (httpPart === 'body' && !checksBody) {
+    if (httpPart === 'body' && checksBody !== true) {
       const check = compileBody(schema, shared())
-      return (body: unknown) => asResult(() => check(body))
+      return (body: unknown) => (body === null && isBodyOptional === true) || asResult(() => check(body))
     }
     return () => true
   }
@@ -38,7 +43,11 @@ function asResult(read: () => unknown): { value: unknown } | { error: Error } {
 }
 
 function compileBody(schema: TSchema, shared: TSchema[]): (body: unknown) => unknown {
-  const compiled = TypeCompiler.Compile(schema, shared)
+  // Fastify's copies of shared schemas lack the symbols that the compiler goes by.
+  const compiled = TypeCompiler.Compile(
+    schema,
+    shared.filter((each) => Kind in each),
+  )
   return (body) => {
     if (compiled.Check(body)) return body
     const violations: RuleViolation[] = []

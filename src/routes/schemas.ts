@@ -29,7 +29,11 @@ export const Problem = Type.Object(
       ),
     ),
   },
-  { $id: 'Problem', description: 'Every answer that is not a success.' },
+  {
+    $id: 'Problem',
+    description: 'Every answer that is not a success; some codes have further members.',
+    additionalProperties: true,
+  },
 )
 
 /** Members of the problems of a route, to be spread into `schema.response`: one response per status, with its codes. */

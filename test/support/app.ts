@@ -32,6 +32,11 @@ export interface TestAppOptions {
   prepare?(app: FastifyInstance): void
 }
 
+const noMigrations = {
+  status: () => Promise.reject(new AppError('database_unavailable', 'There is no database here.')),
+  up: () => Promise.reject(new AppError('database_unavailable', 'There is no database here.')),
+}
+
 const noPool: AppParts['pool'] = {
   read: () => Promise.reject(new AppError('database_unavailable', 'There is no pool here.')),
   size: () => Promise.reject(new AppError('database_unavailable', 'There is no pool here.')),
@@ -54,6 +59,7 @@ export async function buildTestApp({ tokens, parts = {} }: TestAppOptions = {}) 
     scrape: async (format) => ({ contentType: CONTENT_TYPES[format], body: await exposition(registry, format) }),
     log: new InMemoryEventLog(),
     pool: noPool,
+    migrations: { migrations: noMigrations, isHttpEnabled: () => false },
     health: () => ({ database: 'healthy', eventCount: 0, notReady: [], checks: { database: { status: 'healthy' } } }),
     limits: { maxBodyBytes: 5 * 1024 * 1024, maxEvents: 1_000, maxEventBytes: 1024 * 1024, maxMetadataBytes: 65_536 },
     ...parts,
