@@ -89,7 +89,7 @@ export class MeasuredPool {
       max: options.max,
       min: options.min,
       idleTimeoutMillis: options.idleTimeoutMs,
-      maxLifetimeSeconds: options.maxLifetimeMs / 1000,
+      maxLifetimeSeconds: this.#nextLifetimeSeconds(),
       Client: MeasuredClient as unknown as new () => pg.ClientBase,
       ...{ measured },
     })
@@ -344,8 +344,11 @@ export class MeasuredPool {
     this.#isPooled = client.isPooled
     this.#observer?.created(client.createdInMs / 1000)
     // `pg.Pool` has read the lifetime for this connection already: this is the next one's.
-    const lifetimeMs = this.options.maxLifetimeMs * (1 - Math.random() * LIFETIME_JITTER)
-    this.#pool.options.maxLifetimeSeconds = lifetimeMs / 1000
+    this.#pool.options.maxLifetimeSeconds = this.#nextLifetimeSeconds()
+  }
+
+  #nextLifetimeSeconds(): number {
+    return (this.options.maxLifetimeMs / 1000) * (1 - Math.random() * LIFETIME_JITTER)
   }
 
   #fail(error: Error): void {
