@@ -2,6 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { PoolClient, QueryArrayConfig } from 'pg'
+import type { Settings } from '../config.ts'
 import { AppError } from '../errors.ts'
 import {
   APPLIED,
@@ -55,6 +56,28 @@ export interface EventLogOptions {
   lockTimeoutMs: number
   limits: GateLimits
   observer: EventLogObserver
+}
+
+/** The part of the options that comes out of the settings of the service. */
+export const eventLogOptions = (settings: Settings): Pick<EventLogOptions, 'schema' | 'lockTimeoutMs' | 'limits'> => ({
+  schema: settings.DATABASE_SCHEMA,
+  lockTimeoutMs: settings.DATABASE_LOCK_TIMEOUT_MS,
+  limits: {
+    maxQueuedEvents: settings.APPEND_QUEUE_MAX_EVENTS,
+    maxQueuedBytes: settings.APPEND_QUEUE_MAX_BYTES,
+    queueTimeoutMs: settings.APPEND_QUEUE_TIMEOUT_MS,
+    requestTimeoutMs: settings.REQUEST_TIMEOUT_MS,
+  },
+})
+
+/** For who does not measure. */
+export const UNOBSERVED: EventLogObserver = {
+  appended() {},
+  conflicted() {},
+  replayed() {},
+  settled() {},
+  batchCommitted() {},
+  overloaded() {},
 }
 
 // Some ids of the request are stored already; reading them tells a retry from a mistake.

@@ -1,0 +1,73 @@
+// The library: what `import … from 'annals'` gives.
+
+import { loadSettings } from './config.ts'
+import { runMigrations } from './db/migrator.ts'
+import { translatePgError } from './db/pg-errors.ts'
+import { MeasuredPool } from './db/pool.ts'
+import { applicationName, poolOptions } from './db/pool-options.ts'
+import { eventLogOptions, PostgresEventLog, UNOBSERVED } from './db/postgres-event-log.ts'
+import { EventStore } from './library.ts'
+import { VERSION } from './version.ts'
+
+export type { Appended, ExpectedVersion, FailedCondition, StreamInfo } from './db/event-log.ts'
+export { AppError, ERRORS, type ErrorCode } from './errors.ts'
+export {
+  EventStore,
+  InMemoryEventStore,
+  type NewEvent,
+  type ReadFeedOptions,
+  type ReadStreamOptions,
+  type StoredEvent,
+} from './library.ts'
+export { runMigrations }
+
+export interface OpenEventStoreOptions {
+  /** `postgres://…`; a pooler in between is recognised. */
+  databaseUrl: string
+  /** For migrations, when `databaseUrl` leads through a pooler. */
+  directUrl?: string
+  /** Default `public`. */
+  schema?: string
+  /** Default 5. */
+  maxConnections?: number
+}
+
+/** An event store on PostgreSQL that can also migrate it. */
+export class PostgresEventStore extends EventStore {
+  readonly #url: string
+  readonly #schema: string
+
+  constructor(url: string, schema: string, ...rest: ConstructorParameters<typeof EventStore>) {
+    super(...rest)
+    this.#url = url
+    this.#schema = schema
+  }
+
+  /** Applies what is pending; safe from several processes at once. */
+  runMigrations(): ReturnType<typeof runMigrations> {
+    return runMigrations(this.#url, { schema: this.#schema })
+  }
+}
+
+/**
+ * Opens an event store. Nothing is migrated: call `runMigrations()` on it, or `annals migrate up`.
+ * @throws the error of the first connection, as an AppError
+ */
+export async function openEventStore(options: OpenEventStoreOptions): Promise<PostgresEventStore> {
+  const { databaseUrl, directUrl = databaseUrl, schema = 'public', maxConnections = 5 } = options
+  const { settings } = loadSettings({
+    DATABASE_URL: databaseUrl,
+    DATABASE_SCHEMA: schema,
+    DATABASE_MAX_CONNECTIONS: String(maxConnections),
+  })
+  const pool = new MeasuredPool(poolOptions(settings, databaseUrl, applicationName(VERSION)))
+  const log = new PostgresEventLog({ pool, ...eventLogOptions(settings), observer: UNOBSERVED })
+  const store = new PostgresEventStore(directUrl, schema, log, { onClose: () => pool.end() })
+  try {
+    await pool.query('SELECT 1')
+  } catch (error) {
+    await store.close()
+    throw translatePgError(error)
+  }
+  return store
+}

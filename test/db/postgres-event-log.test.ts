@@ -1,0 +1,140 @@
+import { randomUUID } from 'node:crypto'
+import pg from 'pg'
+import t from 'tap'
+import { openEventStore, type PostgresEventStore } from '../../src/index.ts'
+import { eventStoreContract } from '../support/event-store-contract.ts'
+import { createTestDatabase, type Teardown } from '../support/postgres.ts'
+
+async function openStore(t: Teardown, schema = 'public'): Promise<{ store: PostgresEventStore; url: string }> {
+  const { url } = await createTestDatabase(t)
+  const store = await openEventStore({ databaseUrl: url, schema, maxConnections: 5 })
+  await store.runMigrations()
+  t.teardown(() => store.close())
+  return { store, url }
+}
+
+async function connect(t: Teardown, url: string): Promise<pg.Client> {
+  const client = new pg.Client(url)
+  client.on('error', () => {})
+  await client.connect()
+  t.teardown(() => client.end())
+  return client
+}
+
+t.test('the store on PostgreSQL keeps the contract', async (t) => {
+  const { store } = await openStore(t)
+  await eventStoreContract(t, store)
+})
+
+t.test('two schemas of one database are two stores', async (t) => {
+  const { store, url } = await openStore(t, 'store_a')
+  const other = await openEventStore({ databaseUrl: url, schema: 'store_b' })
+  t.teardown(() => other.close())
+  await other.runMigrations()
+  await store.append('s', [{ type: 'A' }])
+  t.same([await store.head(), await other.head()], [1, 0])
+  t.equal((await other.append('s', [{ type: 'B' }])).position, 1)
+})
+
+t.test('positions are contiguous and in commit order under parallel writers, also by plain SQL', async (t) => {
+  const { store, url } = await openStore(t)
+  const second = await openEventStore({ databaseUrl: url })
+  t.teardown(() => second.close())
+  const client = await connect(t, url)
+  const plain = async () => {
+    for (let i = 1; i <= 50; i++) {
+      await client.query(
+        `insert into events (stream_id, version, event_type, event_data) values ('plain', $1, 'P', '\\x00')`,
+        [i],
+      )
+    }
+  }
+  const seen: number[] = []
+  let isDone = false
+  const follow = async () => {
+    for (let after = 0; ; ) {
+      const last = isDone
+      const { events } = await second.readFeed({ after, limit: 1000 })
+      for (const event of events) seen.push(event.position)
+      after = events.at(-1)?.position ?? after
+      if (last && events.length === 0) return
+    }
+  }
+  const writers = Array.from({ length: 200 }, (_, i) =>
+    (i % 2 === 0 ? store : second).append(`s${i % 7}`, [{ type: 'A' }]),
+  )
+  const following = follow()
+  await Promise.all([...writers, plain()])
+  isDone = true
+  await following
+  t.same(
+    seen,
+    Array.from({ length: 250 }, (_, i) => i + 1),
+    'a reader misses nothing and repeats nothing',
+  )
+  const { rows } = await client.query(
+    'select count(*)::int as n from (select stream_id from events group by 1 having max(version) <> count(*)) x',
+  )
+  t.equal(rows[0].n, 0, 'versions are contiguous')
+  t.match((await store.readStream('plain', { limit: 1 })).events[0], {
+    data_base64: 'AA==',
+    content_type: 'application/octet-stream',
+  })
+})
+
+t.test('an answer of the commit that never comes is settled: stored once, answered once', async (t) => {
+  const { store, url } = await openStore(t)
+  const client = await connect(t, url)
+  // The head is locked by another session, so an append hangs inside the database; its backend is then ended.
+  for (const hasId of [true, false]) {
+    await client.query('begin')
+    await client.query('select * from annals_head for update')
+    const head = await store.head()
+    const appending = store.append(`settle-${hasId}`, [{ type: 'A', ...(hasId ? { id: randomUUID() } : {}) }])
+    const waiting = `select pid from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`
+    let pid: number | undefined
+    while (pid === undefined) pid = (await client.query(waiting)).rows[0]?.pid
+    await client.query('select pg_terminate_backend($1)', [pid])
+    await client.query('rollback')
+    const appended = await appending
+    t.match(appended, { first_version: 1, version: 1, position: head + 1 })
+    t.equal(await store.head(), head + 1)
+  }
+})
+
+t.test('a head that stays locked is busy, and nothing is stored', async (t) => {
+  const { store, url } = await openStore(t)
+  const client = await connect(t, url)
+  await client.query('begin')
+  await client.query('select * from annals_head for update')
+  const startedAt = performance.now()
+  await t.rejects(store.append('s', [{ type: 'A' }]), { code: 'busy', status: 503 })
+  t.ok(performance.now() - startedAt < 4_000)
+  await client.query('rollback')
+  t.equal(await store.head(), 0)
+  await store.append('s', [{ type: 'A' }])
+})
+
+t.test('a pool without a free connection is exhausted, and the store recovers', async (t) => {
+  const { url } = await createTestDatabase(t)
+  const store = await openEventStore({ databaseUrl: url, maxConnections: 1 })
+  t.teardown(() => store.close())
+  await store.runMigrations()
+  const client = await connect(t, url)
+  await client.query('begin')
+  await client.query('lock table events in access exclusive mode')
+  const reading = store.readFeed().catch((error: { code: string }) => error.code)
+  await t.rejects(store.append('s', [{ type: 'A' }]), { code: /pool_exhausted|busy/ })
+  t.match(await reading, /busy|timeout/)
+  await client.query('rollback')
+  t.equal((await store.append('s', [{ type: 'A' }])).version, 1)
+})
+
+t.test('a store that is not migrated says so', async (t) => {
+  const { url } = await createTestDatabase(t)
+  const store = await openEventStore({ databaseUrl: url })
+  t.teardown(() => store.close())
+  await t.rejects(store.append('s', [{ type: 'A' }]), { code: 'database_misconfigured' })
+  await t.rejects(store.readFeed(), { code: 'database_misconfigured' })
+  await t.rejects(openEventStore({ databaseUrl: 'postgres://nobody@127.0.0.1:1/x' }), { code: 'database_unavailable' })
+})
