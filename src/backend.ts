@@ -73,7 +73,7 @@ export function createBackend(options: BackendOptions): Backend {
 
   const observer = poolMetrics(options.registry, () => (connected as Connected).pool.stats())
   const storeObserver = storeMetrics(options.registry, {
-    head: () => connected?.monitor.snapshot().eventCount ?? undefined,
+    head: () => (connected && healthOf(connected).eventCount) ?? undefined,
     queuedEvents: () => connected?.log.queuedEvents ?? 0,
   })
 
@@ -102,7 +102,7 @@ export function createBackend(options: BackendOptions): Backend {
     log: log.value,
     pool: pool.value,
     migrations: migrations.value,
-    health: () => connected?.monitor.snapshot(),
+    health: () => connected && healthOf(connected),
     markDraining: () => connected?.monitor.markDraining(),
     embedded: () => embedded,
     start() {
@@ -144,12 +144,20 @@ function connect(
       else logger.error({ err: error }, 'the database does not answer')
     },
   })
-  const log = new PostgresEventLog({
-    pool,
-    ...eventLogOptions(settings),
-    observer: storeObserver,
-  })
+  const log = new PostgresEventLog({ pool, observer: storeObserver, ...eventLogOptions(settings) })
   return { pool, admin, monitor, migrator, log }
+}
+
+// What was stored here since the monitor asked counts too. Only for a moment: a store can be restored to an earlier
+// state under a running service.
+const FRESH_MS = 3_000
+
+function healthOf({ monitor, log }: Connected): HealthSnapshot {
+  const snapshot = monitor.snapshot()
+  const { lastAppend } = log
+  if (snapshot.eventCount === null || lastAppend === undefined) return snapshot
+  if (performance.now() - lastAppend.at > FRESH_MS) return snapshot
+  return { ...snapshot, eventCount: Math.max(snapshot.eventCount, lastAppend.position) }
 }
 
 const queryOf =
