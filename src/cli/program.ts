@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { VERSION } from '../version.ts'
 import { exportCommand } from './export.ts'
 import { importCommand } from './import.ts'
+import { migrateCommand } from './migrate.ts'
 import { openapiCommand } from './openapi.ts'
 import { serveCommand } from './serve.ts'
 
@@ -11,7 +12,7 @@ export function buildProgram(): Command {
     .description('An event store with an HTTP API and an operations desk, on PostgreSQL')
     .version(VERSION)
     .showHelpAfterError('(annals help lists the commands)')
-  for (const command of [serveCommand(), importCommand(), exportCommand(), openapiCommand()]) {
+  for (const command of [serveCommand(), importCommand(), exportCommand(), migrateCommand(), openapiCommand()]) {
     program.addCommand(command)
   }
   throwInsteadOfExit(program)

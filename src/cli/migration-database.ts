@@ -1,0 +1,81 @@
+// Which database the migration commands mean, and how what they meet becomes an exit code.
+
+import { CommanderError } from 'commander'
+import { loadSettings, withEnvFile } from '../config.ts'
+import { connectToRunningEmbedded, startEmbeddedPostgres } from '../db/embedded-postgres.ts'
+import { MigrationError, type MigrationErrorKind } from '../db/migration-error.ts'
+import { Migrator } from '../db/migrator.ts'
+
+/** Options of every migration command. */
+export interface MigrateOptions {
+  databaseUrl?: string
+  schema?: string
+  folder?: string
+  json?: boolean
+}
+
+/** What scripts may rely on. */
+export const EXIT = { drift: 2, locked: 3, failed: 4 } as const
+
+/** Ends the command with this exit code. */
+export class MigrateCommandError extends Error {
+  override name = 'MigrateCommandError'
+  readonly exitCode: number
+
+  constructor(message: string, exitCode: number, cause?: unknown) {
+    super(message, { cause })
+    this.exitCode = exitCode
+  }
+}
+
+const EXIT_BY_KIND: Record<MigrationErrorKind, number> = {
+  drift: EXIT.drift,
+  newer: EXIT.drift,
+  locked: EXIT.locked,
+  refused: EXIT.failed,
+  failed: EXIT.failed,
+}
+
+/**
+ * Runs `work` on the database that the options name, or the settings, or on the embedded one: that of a running
+ * service, else one that is started for the time being.
+ */
+export async function withMigrator(
+  options: MigrateOptions,
+  work: (migrator: Migrator) => Promise<void>,
+): Promise<void> {
+  try {
+    const { settings } = loadSettings(withEnvFile(process.env, process.cwd()))
+    const given = options.databaseUrl ?? settings.DATABASE_DIRECT_URL ?? settings.DATABASE_URL
+    const embedded = given === undefined ? await embeddedDatabase(settings.DATA_DIR) : undefined
+    try {
+      const migrator = new Migrator({
+        connectionString: given ?? (embedded?.url as string),
+        schema: options.schema ?? settings.DATABASE_SCHEMA,
+        lockTimeoutMs: settings.MIGRATION_LOCK_TIMEOUT_MS,
+        ...(options.folder === undefined ? {} : { folder: options.folder }),
+        log: (line) => (options.json ? process.stderr : process.stdout).write(`${line}\n`),
+      })
+      await work(migrator)
+    } finally {
+      await embedded?.stop()
+    }
+  } catch (error) {
+    throw asCommandError(error)
+  }
+}
+
+async function embeddedDatabase(dataDir: string): Promise<{ url: string; stop(): Promise<void> }> {
+  const running = connectToRunningEmbedded(dataDir)
+  if (running !== undefined) return { url: running.url, stop: async () => {} }
+  const tell = (line: string) => void process.stderr.write(`${line}\n`)
+  return startEmbeddedPostgres({ dataDir, log: { info: tell, warn: tell, error: tell }, mayMoveData: true })
+}
+
+/** The error with the exit code that belongs to it. */
+export function asCommandError(error: unknown): Error {
+  if (error instanceof MigrateCommandError || error instanceof CommanderError) return error
+  const exitCode = error instanceof MigrationError ? EXIT_BY_KIND[error.kind] : EXIT.failed
+  const { message, code } = error as Error & { code?: string }
+  return new MigrateCommandError(message || `the database can't be reached (${code})`, exitCode, error)
+}
