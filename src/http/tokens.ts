@@ -79,9 +79,9 @@ export class Tokens {
   }
 
   /** Takes up changes of the file from now on. */
-  watch(log: TokenLog): void {
+  watch(log: TokenLog, intervalMs = RELOAD_INTERVAL_MS): void {
     if (this.#file === undefined || this.#timer !== undefined) return
-    this.#timer = setInterval(() => void this.#reload(log), RELOAD_INTERVAL_MS)
+    this.#timer = setInterval(() => void this.#reload(log), intervalMs)
     this.#timer.unref()
   }
 

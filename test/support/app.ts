@@ -1,7 +1,8 @@
 // The HTTP service over memory, on a real port, for everything that does not depend on a database.
 
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { connect } from 'node:net'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, RouteOptions } from 'fastify'
 import { type AppParts, buildApp } from '../../src/app.ts'
 import { InMemoryEventLog } from '../../src/db/in-memory-event-log.ts'
 import { AppError } from '../../src/errors.ts'
@@ -28,8 +29,8 @@ export interface TestAppOptions {
   /** As `ANNALS_TOKENS`; without it everything is allowed. */
   tokens?: string
   parts?: Partial<AppParts>
-  /** Called before the app is ready, to add routes. */
-  prepare?(app: FastifyInstance): void
+  /** Told of every route as it is added. */
+  onRoute?(route: RouteOptions): void
 }
 
 const noMigrations = {
@@ -43,7 +44,12 @@ const noPool: AppParts['pool'] = {
 }
 
 /** An app with the settings' defaults. */
-export async function buildTestApp({ tokens, parts = {} }: TestAppOptions = {}) {
+export async function buildTestApp({ tokens, parts = {}, onRoute }: TestAppOptions = {}) {
+  // Fastify announces each new instance, which is the one moment before its first route.
+  const announce = (message: unknown) => {
+    if (onRoute !== undefined) (message as { fastify: FastifyInstance }).fastify.addHook('onRoute', onRoute)
+  }
+  subscribe('fastify.initialization', announce)
   const lines: string[] = []
   const log = openLog({ LOG_LEVEL: 'info' }, { write: (line) => lines.push(line) })
   const lifecycle = new Lifecycle()
@@ -59,18 +65,18 @@ export async function buildTestApp({ tokens, parts = {} }: TestAppOptions = {}) 
     scrape: async (format) => ({ contentType: CONTENT_TYPES[format], body: await exposition(registry, format) }),
     log: new InMemoryEventLog(),
     pool: noPool,
-    migrations: { migrations: noMigrations, isHttpEnabled: () => false },
+    migrations: { migrations: noMigrations, isHttpEnabled: () => true },
     health: () => ({ database: 'healthy', eventCount: 0, notReady: [], checks: { database: { status: 'healthy' } } }),
     limits: { maxBodyBytes: 5 * 1024 * 1024, maxEvents: 1_000, maxEventBytes: 1024 * 1024, maxMetadataBytes: 65_536 },
     ...parts,
   })
+  unsubscribe('fastify.initialization', announce)
   return { app, lifecycle, lines }
 }
 
 /** The same, listening on a free port of 127.0.0.1. */
 export async function startTestApp(options: TestAppOptions = {}): Promise<TestApp> {
   const built = await buildTestApp(options)
-  options.prepare?.(built.app)
   const url = await listen(built.app, '127.0.0.1', 0)
   return {
     ...built,
