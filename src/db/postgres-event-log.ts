@@ -4,22 +4,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { PoolClient, QueryArrayConfig } from 'pg'
 import type { Settings } from '../config.ts'
 import { AppError } from '../errors.ts'
-import {
-  APPLIED,
-  AppendBatch,
-  AS_TEXT,
-  type BatchAnswer,
-  CONFLICT,
-  ID_STORED,
-  readBatchAnswer,
-} from './append-events.ts'
+import { AppendBatch, AS_TEXT, type BatchAnswer, readBatchAnswer } from './append-events.ts'
 import { AppendGate, type GateLimits, type GateObserver, outcomeUnknown } from './append-gate.ts'
+import { idsOf, readOutcome, requestsWithStoredIds } from './append-outcomes.ts'
 import type {
-  Appended,
   AppendOutcome,
   AppendRequest,
   EventLog,
-  FailedCondition,
   FeedPage,
   FeedQuery,
   StreamInfo,
@@ -80,8 +71,8 @@ export const UNOBSERVED: EventLogObserver = {
   overloaded() {},
 }
 
-// Some ids of the request are stored already; reading them tells a retry from a mistake.
-type GateAnswer = AppendOutcome | { kind: 'ids_stored'; isOwn: boolean }
+// Some ids of the request are stored already; what is stored under them tells a retry from a mistake.
+type GateAnswer = AppendOutcome | { kind: 'ids_stored'; isOwn: boolean; stored: Promise<Map<string, StoredEvent>> }
 
 const MAX_SERIALIZATION_RETRIES = 5
 const SETTLE_PAUSE_MS = 50
@@ -124,7 +115,7 @@ export class PostgresEventLog implements EventLog {
   async appendOne(request: AppendRequest): Promise<AppendOutcome> {
     try {
       const answer = await this.#gate.append(request)
-      const outcome = answer.kind === 'ids_stored' ? await this.#replay(request, answer.isOwn) : answer
+      const outcome = answer.kind === 'ids_stored' ? replayOutcome(request, await answer.stored, !answer.isOwn) : answer
       this.#count(outcome)
       return outcome
     } catch (error) {
@@ -189,7 +180,7 @@ export class PostgresEventLog implements EventLog {
       const client = await this.#pool.connect()
       try {
         const answer = await this.#execute(client, requests, false)
-        return readAnswers(requests, answer, false)
+        return this.#answers(requests, answer, false)
       } catch (error) {
         if (!isSurelyNotApplied(error)) return await this.#settle(requests, deadlineAt, backendOf(client), error)
         const translated = translatePgError(error)
@@ -222,7 +213,7 @@ export class PostgresEventLog implements EventLog {
         const client = await this.#pool.connect()
         // A backend that hangs with the head locked would hold up the settling, and every append after it.
         await client.query(END_BACKEND, [backend]).catch(() => {})
-        const answers = readAnswers(requests, await this.#execute(client, requests, true), true)
+        const answers = this.#answers(requests, await this.#execute(client, requests, true), true)
         this.#observer.settled(true)
         return answers
       } catch {
@@ -233,12 +224,27 @@ export class PostgresEventLog implements EventLog {
     throw outcomeUnknown(cause)
   }
 
-  async #replay(request: AppendRequest, isOwn: boolean): Promise<AppendOutcome> {
-    const ids = request.appends.flatMap(({ events }) => events.map(({ id }) => id))
+  /** The answers of a batch; one query looks up all ids that were found stored, and the gate does not wait for it. */
+  #answers(requests: AppendRequest[], answer: BatchAnswer, isSettling: boolean): GateAnswer[] {
+    const storedRequests = requestsWithStoredIds(requests, answer)
+    const stored = storedRequests.size === 0 ? NOTHING_STORED : this.#lookUp([...storedRequests].flatMap(idsOf))
+    // Each request awaits it for itself; until then a failure must not count as unhandled.
+    stored.catch(() => {})
+    let condition = 0
+    return requests.map((request) => {
+      const first = condition
+      condition += request.appends.length + request.checks.length
+      if (!storedRequests.has(request)) return readOutcome(request, answer, first)
+      // Ids that were made here can only be stored by the batch that is being settled.
+      const isOwn = isSettling && request.appends.every(({ events }) => events.every(({ hasClientId }) => !hasClientId))
+      return { kind: 'ids_stored', isOwn, stored }
+    })
+  }
+
+  async #lookUp(ids: string[]): Promise<Map<string, StoredEvent>> {
     const { text, values } = storedEventsStatement(this.#schema, ids)
     const { rows } = await this.#pool.query({ text, values })
-    const stored = new Map(rows.map((row) => [row.event_id as string, storedEvent(row)]))
-    return replayOutcome(request, stored, !isOwn)
+    return new Map(rows.map((row) => [row.event_id as string, storedEvent(row)]))
   }
 
   #count(outcome: AppendOutcome): void {
@@ -265,57 +271,7 @@ const backendOf = (client: PoolClient): number => (client as unknown as { proces
 const isSerialization = (error: unknown): boolean =>
   ['40001', '40P01'].includes((error as { code?: string }).code ?? '')
 
-function readAnswers(requests: AppendRequest[], answer: BatchAnswer, isSettling: boolean): GateAnswer[] {
-  let condition = 0
-  return requests.map((request) => {
-    const first = condition
-    condition += request.appends.length + request.checks.length
-    return readAnswer(request, answer, first, isSettling)
-  })
-}
-
-function readAnswer(request: AppendRequest, answer: BatchAnswer, first: number, isSettling: boolean): GateAnswer {
-  const last = first + request.appends.length + request.checks.length
-  const statuses = answer.status.slice(first, last)
-  if (statuses.includes(ID_STORED)) {
-    // Ids that were made here can only be stored by the batch that is being settled.
-    const isOwn = isSettling && request.appends.every(({ events }) => events.every(({ hasClientId }) => !hasClientId))
-    return { kind: 'ids_stored', isOwn }
-  }
-  if (statuses.every((status) => status === APPLIED))
-    return { kind: 'appended', appends: readAppends(request, answer, first) }
-  const conditions = [...request.appends, ...request.checks]
-  const failed: FailedCondition[] = []
-  conditions.forEach(({ streamId, expectedVersion }, i) => {
-    if (statuses[i] !== CONFLICT) return
-    const isAppend = i < request.appends.length
-    failed.push({
-      index: isAppend ? i : i - request.appends.length,
-      kind: isAppend ? 'append' : 'check',
-      stream_id: streamId,
-      expected_version: expectedVersion,
-      current_version: answer.currentVersion[first + i] as number,
-    })
-  })
-  return { kind: 'conflict', failed }
-}
-
-function readAppends(request: AppendRequest, answer: BatchAnswer, first: number): Appended[] {
-  return request.appends.map(({ streamId, events }, i) => {
-    const firstVersion = answer.firstVersion[first + i] as number
-    const firstPosition = answer.firstPosition[first + i] as number
-    return {
-      stream_id: streamId,
-      first_version: firstVersion,
-      version: firstVersion + events.length - 1,
-      first_position: firstPosition,
-      position: firstPosition + events.length - 1,
-      event_ids: events.map(({ id }) => id),
-      created_at: answer.createdAt,
-      replayed: false,
-    }
-  })
-}
+const NOTHING_STORED = Promise.resolve(new Map<string, StoredEvent>())
 
 const streamInfo = (row: (string | number | null)[]): StreamInfo => ({
   stream_id: row[0] as string,
