@@ -8,6 +8,7 @@ import { clientConfig } from './pool-options.ts'
 export interface AdminConnectionOptions {
   /** Of the database itself, not of a pooler. */
   url: string
+  /** That of the pool beside it; ` admin` is appended, so that the pool's connections can be counted apart. */
   applicationName: string
   /** Longest time to connect, and for the answer of one statement; default 1 s each. */
   connectTimeoutMs?: number
@@ -72,7 +73,7 @@ export class AdminConnection {
     if (this.#isEnded) throw new Error('the connection has ended')
     const { url, applicationName, connectTimeoutMs, queryTimeoutMs } = this.#options
     const client = new MeasuredClient({
-      ...clientConfig(url, applicationName),
+      ...clientConfig(url, `${applicationName} admin`),
       measured: {
         connectTimeoutMs: connectTimeoutMs ?? DEFAULT_TIMEOUT_MS,
         queryTimeoutMs: queryTimeoutMs ?? DEFAULT_TIMEOUT_MS,

@@ -84,13 +84,25 @@ export interface EmbeddedPostgres {
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const dataDir = resolve(options.dataDir)
-  mkdirSync(dataDir, { recursive: true })
+  makeFolder(dataDir)
   const lock = lockFolder(join(dataDir, 'annals.lock'), dataDir)
   try {
     return await start(dataDir, options, lock)
   } catch (error) {
     lock.release()
     throw error
+  }
+}
+
+function makeFolder(dataDir: string): void {
+  try {
+    mkdirSync(dataDir, { recursive: true })
+  } catch (cause) {
+    throw new SettingsError(
+      `DATA_DIR: ${dataDir} can't be made (${(cause as NodeJS.ErrnoException).code}): set DATA_DIR to a folder that this ` +
+        'user can write to, or DATABASE_URL to a PostgreSQL of your own',
+      { cause },
+    )
   }
 }
 
@@ -167,7 +179,7 @@ async function start(dataDir: string, options: EmbeddedPostgresOptions, lock: Fo
       return (current as Postmaster).pid
     },
     adopted,
-    stop(stepMs = 10_000) {
+    stop(stepMs = 5_000) {
       isStopping = true
       stopped ??= stopPostmaster(current as Postmaster, stepMs)
         .then(() => Promise.race([supervision, sleep(0)]))

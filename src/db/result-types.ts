@@ -34,7 +34,7 @@ export const RESULT_TYPES: pg.CustomTypesConfig = {
 }
 
 /** `2025-11-21 08:08:00.5+00` as `2025-11-21T08:08:00.500000Z`; a Date would lose the microseconds. */
-export function readTimestamp(text: string): string {
+function readTimestamp(text: string): string {
   const match = /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?([+-]\d\d)(?::(\d\d))?(?::(\d\d))?$/.exec(text)
   // Infinity, years before 1 or after 9999.
   if (match === null) return text

@@ -126,7 +126,7 @@ t.test('Every SQLSTATE that matters becomes the right code, by a real error of a
     await b.query('UPDATE own SET x = x WHERE x = 2')
     const results = await Promise.allSettled([
       a.query('UPDATE own SET x = x WHERE x = 2'),
-      b.query('UPDATE own SET x = x WHERE x = 1').finally(() => b.query('ROLLBACK')),
+      b.query('UPDATE own SET x = x WHERE x = 1').finally(() => void b.query('ROLLBACK')),
     ])
     return results.map((result) => result.status === 'rejected' && result.reason).find(Boolean)
   }

@@ -91,7 +91,7 @@ export async function startTestCluster(
   const { url, adminUrl } = server
   const data = join(dataDir, 'postgres')
   const signalAll = (signal: NodeJS.Signals) => {
-    for (const pid of serverProcesses(readPidFile(data)?.pid ?? 0)) process.kill(pid, signal)
+    for (const pid of serverProcesses(readPidFile(data)?.pid ?? 0)) sendSignal(pid, signal)
   }
   const cluster: TestCluster = {
     url,
@@ -112,9 +112,9 @@ export async function startTestCluster(
       server = undefined
       // Asking for the stop first keeps the starter from starting it again.
       const pids = serverProcesses(running?.pid ?? 0)
-      for (const pid of pids) process.kill(pid, 'SIGSTOP')
+      for (const pid of pids) sendSignal(pid, 'SIGSTOP')
       const stopped = running?.stop()
-      for (const pid of pids) process.kill(pid, 'SIGKILL')
+      for (const pid of pids) sendSignal(pid, 'SIGKILL')
       await stopped
     },
     pause: () => signalAll('SIGSTOP'),
@@ -159,6 +159,14 @@ function serverProcesses(postmaster: number): number[] {
         .split('\n')
         .map((line) => line.trim().split(/\s+/).map(Number))
   return [postmaster, ...all.filter(([, parent]) => parent === postmaster).map(([pid]) => pid as number)]
+}
+
+function sendSignal(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal)
+  } catch {
+    // It has ended since it was listed, as short-lived workers do.
+  }
 }
 
 function parentOf(pid: string): number {
