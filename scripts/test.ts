@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { Settings } from '../src/config.ts'
 import { startEmbeddedPostgres } from '../src/db/embedded-postgres.ts'
-import { TapReport } from './tap-report.ts'
+import { TapReport, type Verdict } from './tap-report.ts'
 
 interface Server {
   url: string
@@ -63,11 +63,17 @@ function runTap(files: string[], databaseUrl: string, report: TapReport): Promis
   })
 }
 
-const server = await startServer()
-const report = new TapReport()
-const code = await runTap(process.argv.slice(2), server.url, report)
-await server.stop()
-const { line, problem, isGreen } = report.close(code)
+async function main(): Promise<Verdict> {
+  const server = await startServer()
+  const report = new TapReport()
+  const code = await runTap(process.argv.slice(2), server.url, report)
+  await server.stop()
+  return report.close(code)
+}
+
+const { line, problem, isGreen } = await main().catch(
+  (error: unknown): Verdict => ({ line: '0 passed, 1 failed', problem: String(error), isGreen: false }),
+)
 if (problem !== undefined) console.error(problem)
 console.log(line)
 process.exitCode = isGreen ? 0 : 1

@@ -31,9 +31,12 @@ interface Ended {
 }
 
 /** Runs a program of node_modules/.bin without tap's hooks: `env -u`, because tap adds NODE_OPTIONS to every child. */
-const run = (cwd: string, name: string, ...args: string[]): Promise<Ended> =>
+const run = (cwd: string, name: string, ...args: string[]) =>
+  runWith({ TEST_DATABASE_URL: 'postgres://not-used' }, cwd, name, ...args)
+
+const runWith = (variables: Record<string, string>, cwd: string, name: string, ...args: string[]): Promise<Ended> =>
   new Promise((done) => {
-    const env = { PATH: process.env['PATH'], HOME: process.env['HOME'], TEST_DATABASE_URL: 'postgres://not-used' }
+    const env = { PATH: process.env['PATH'], HOME: process.env['HOME'], ...variables }
     const command = ['-u', 'NODE_OPTIONS', join(ROOT, 'node_modules/.bin', name), ...args]
     execFile('env', command, { cwd, env, maxBuffer: 2 ** 26 }, (error, stdout, stderr) =>
       done({ code: error === null ? 0 : Number(error.code), stdout, stderr }),
@@ -283,6 +286,10 @@ t.test('the test command counts what was run, and ends with the truth', async (t
   const nothing = await wrapper('empty')
   t.match(nothing, { code: 1, stdout: /empty\.test\.ts has no test/ })
   t.equal(lastLine(nothing.stdout), '0 passed, 1 failed')
+
+  const noServer = await runWith({ TEST_POSTGRES: '9' }, ROOT, 'tsx', 'scripts/test.ts', join(folder, 'good.test.ts'))
+  t.match(noServer, { code: 1, stderr: /run npm ci --prefix test\/postgres-9/ })
+  t.equal(lastLine(noServer.stdout), '0 passed, 1 failed')
 })
 
 t.test('a run that breaks off, counts nothing or exits badly is never green', async (t) => {
