@@ -229,6 +229,11 @@ t.test('Data of another major version, and folders that are none, are refused in
   mkdirSync(join(other, 'postgres'))
   await t.rejects(start(other), { name: 'SettingsError', message: /is not a PostgreSQL data folder/ })
   t.equal(existsSync(join(other, 'annals.lock')), false, 'nothing stays locked')
+  writeFileSync(join(other, 'file'), '')
+  await t.rejects(start(join(other, 'file', 'data')), {
+    name: 'SettingsError',
+    message: /can't be made \(ENOTDIR\): set DATA_DIR .* or DATABASE_URL/,
+  })
 })
 
 t.test('With a port it listens on loopback, with a password', async (t) => {
