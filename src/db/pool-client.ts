@@ -5,6 +5,7 @@ import pg from 'pg'
 import { ConnectTimeoutError, markNeverExecuted, QueryTimeoutError } from './pg-errors.ts'
 
 const END_GRACE_MS = 1_000
+const SETTLE_MS = 500
 
 /** What the pool hands to each client beside the options of `pg`. */
 export interface ClientSettings {
@@ -40,6 +41,7 @@ export class MeasuredClient extends pg.Client {
   #timer: NodeJS.Timeout | undefined
   #timerAt = 0
   #isUntouched = false
+  #isAwaitingReady = false
 
   constructor(options: pg.ClientConfig & { measured: ClientSettings }) {
     super(options)
@@ -51,9 +53,13 @@ export class MeasuredClient extends pg.Client {
     const touch = () => {
       this.#isUntouched = false
     }
+    this.connection.on('readyForQuery', () => {
+      this.#isAwaitingReady = false
+    })
     this.connection.on('parseComplete', touch)
     this.connection.on('bindComplete', touch)
     this.connection.on('errorMessage', (error: pg.DatabaseError) => {
+      this.#isAwaitingReady = true
       const state = error.code ?? ''
       // Terminated before it took up the statement: what it had begun would have been confirmed first.
       if (this.#isUntouched && state.startsWith('57P')) markNeverExecuted(error)
@@ -64,6 +70,24 @@ export class MeasuredClient extends pg.Client {
   /** Whether the next user would find the connection as new: alive, not busy, in no transaction. */
   get isReusable(): boolean {
     return !this.#isBroken && internals(this).readyForQuery && this.getTransactionStatus() === 'I'
+  }
+
+  /** Whether a statement failed and the server has not said yet that it is ready: that may come in the next packet. */
+  get isSettling(): boolean {
+    return this.#isAwaitingReady && !this.#isBroken && !internals(this).readyForQuery
+  }
+
+  /** Calls back when the server is ready again, or has not become so in time, or is gone. */
+  settle(callback: () => void): void {
+    const finish = () => {
+      clearTimeout(timer)
+      this.connection.off('readyForQuery', finish)
+      this.off('end', finish)
+      callback()
+    }
+    const timer = setTimeout(finish, SETTLE_MS)
+    this.connection.on('readyForQuery', finish)
+    this.on('end', finish)
   }
 
   override connect(): Promise<pg.Client>
@@ -103,9 +127,9 @@ export class MeasuredClient extends pg.Client {
     internals(this).connection.stream.destroy(error)
   }
 
-  /** One round trip; calls back with whether it was answered in time. */
-  test(timeoutMs: number, callback: (isAlive: boolean) => void): void {
-    this.query({ text: 'SELECT 1', deadlineMs: timeoutMs }, undefined, (error: Error | null) => callback(!error))
+  /** One round trip; calls back with what went wrong, or null. */
+  test(timeoutMs: number, callback: (failure: Error | null) => void): void {
+    this.query({ text: 'SELECT 1', deadlineMs: timeoutMs }, undefined, (error: Error | null) => callback(error ?? null))
   }
 
   // pg's own time-out may hand out a connection that was opened too late (brianc/node-postgres#3543).

@@ -2,22 +2,27 @@
 
 import pg from 'pg'
 import { AppError } from '../errors.ts'
-import { LatencyHistogram, type Quantiles } from './latency-histogram.ts'
-import { ConnectTimeoutError, isConnectionFailure, isSurelyNotApplied, markNeverExecuted } from './pg-errors.ts'
+import {
+  ConnectTimeoutError,
+  isConnectionFailure,
+  isSurelyNotApplied,
+  markNeverExecuted,
+  QueryTimeoutError,
+} from './pg-errors.ts'
 import { MeasuredClient } from './pool-client.ts'
-import { clientConfig, type PoolObserver, type PoolOptions } from './pool-options.ts'
+import { type PoolCounts, PoolMeter, type PoolUsage } from './pool-meter.ts'
+import { clientConfig, type PoolOptions } from './pool-options.ts'
 import { type Waiter, WaitQueue } from './wait-queue.ts'
 
 const LIFETIME_JITTER = 0.1
 const TEST_TIMEOUT_MS = 500
-const USAGE_WINDOW_MS = 60_000
 const MIN_RESET_INTERVAL_MS = 1_000
 const REFILL_PAUSES_MS = [0, 100, 200, 400, 800, 1_000]
 // The server has no room for more connections; those that are open go on serving.
 const TOO_MANY_CONNECTIONS = '53300'
 const FULL_SERVER_PAUSE_MS = 250
 
-export interface PoolStats {
+export interface PoolStats extends PoolCounts {
   /** Open connections. */
   size: number
   idle: number
@@ -27,39 +32,20 @@ export interface PoolStats {
   oldest_wait_ms: number | null
   max: number
   min: number
-  acquire: { count: number } & (Quantiles | Record<keyof Quantiles, null>)
-  timeouts: { queue: number; connect: number }
-  /** Connections that could not be opened, or died. */
-  errors: number
-}
-
-/** What was measured in the last one to two minutes, for sizing. */
-export interface PoolUsage {
-  acquisitions_per_second: number
-  /** Mean time a connection was held; null when none was. */
-  hold_ms: number | null
-}
-
-interface UsageMark {
-  at: number
-  acquisitions: number
-  useMs: number
 }
 
 export class MeasuredPool {
   readonly options: Readonly<PoolOptions>
   readonly #pool: pg.Pool
-  readonly #observer: PoolObserver | undefined
+  readonly #meter: PoolMeter
   readonly #open = new Set<MeasuredClient>()
   readonly #waiters: WaitQueue
-  readonly #latency = new LatencyHistogram(performance.now())
-  #previousMark: UsageMark = { at: performance.now(), acquisitions: 0, useMs: 0 }
-  #mark = this.#previousMark
   #used = 0
   /** Connections asked of `pg.Pool` and not yet handed out. */
   #pending = 0
   #generation = 0
   #lastResetAt = Number.NEGATIVE_INFINITY
+  #suspectUntil = Number.NEGATIVE_INFINITY
   #refillTimer: NodeJS.Timeout | undefined
   #refillFailures = 0
   #isRefilling = false
@@ -67,14 +53,11 @@ export class MeasuredPool {
   #fullTimer: NodeJS.Timeout | undefined
   #isEnding = false
   #ended: Promise<void> | undefined
-  #useMs = 0
-  #errors = 0
   #isPooled = false
-  readonly #timeouts = { queue: 0, connect: 0 }
 
   constructor(options: PoolOptions) {
     this.options = options
-    this.#observer = options.observer
+    this.#meter = new PoolMeter(options.observer)
     this.#waiters = new WaitQueue(options.acquireTimeoutMs, () => this.#timeOut())
     const measured = {
       connectTimeoutMs: options.connectTimeoutMs,
@@ -96,7 +79,7 @@ export class MeasuredPool {
     this.#pool.on('connect', (client) => this.#register(client as unknown as MeasuredClient))
     this.#pool.on('error', (error, client) => {
       this.#open.delete(client as unknown as MeasuredClient)
-      this.#fail(error)
+      this.#lost(error, performance.now())
       this.#refillSoon()
     })
     this.#pool.on('remove', (client) => {
@@ -153,7 +136,6 @@ export class MeasuredPool {
     const idle = this.#pool.idleCount
     const size = this.#open.size
     const { oldest } = this.#waiters
-    const none = { p50_ms: null, p95_ms: null, p99_ms: null, max_ms: null }
     return {
       size,
       idle,
@@ -162,21 +144,12 @@ export class MeasuredPool {
       oldest_wait_ms: oldest === undefined ? null : Math.round(performance.now() - oldest.since),
       max: this.options.max,
       min: this.options.min,
-      acquire: { count: this.#latency.count, ...(this.#latency.quantiles(performance.now()) ?? none) },
-      timeouts: { ...this.#timeouts },
-      errors: this.#errors,
+      ...this.#meter.counts(),
     }
   }
 
   usage(): PoolUsage {
-    const now = performance.now()
-    this.#markUsage(now)
-    const { at, acquisitions, useMs } = this.#previousMark
-    const count = this.#latency.count - acquisitions
-    return {
-      acquisitions_per_second: now > at ? (count * 1000) / (now - at) : 0,
-      hold_ms: count > 0 ? (this.#useMs - useMs) / count : null,
-    }
+    return this.#meter.usage()
   }
 
   /** Replaces every connection: idle ones now, the others when they come back. */
@@ -185,10 +158,11 @@ export class MeasuredPool {
     this.#lastResetAt = performance.now()
     for (let i = this.#pool.idleCount; i > 0; i--) {
       this.#pool.connect((error, raw) => {
-        if (error) return this.#fail(error)
+        if (error) return this.#meter.failed(error)
         const client = raw as unknown as MeasuredClient
         client.giveBack = releaseOf(client)
-        this.#takeBack(client)
+        if (this.#isCurrent(client)) client.giveBack()
+        else this.#close(client)
       })
     }
   }
@@ -234,15 +208,16 @@ export class MeasuredPool {
     client.giveBack = releaseOf(client)
     if (!this.#isCurrent(client)) return this.#discard(client)
     const now = performance.now()
-    if (now - client.idleSince <= this.options.testAfterIdleMs) return this.#supply(client, now)
-    client.test(TEST_TIMEOUT_MS, (isAlive) => {
-      if (isAlive) {
+    const isFresh = now - client.idleSince <= this.options.testAfterIdleMs && client.idleSince > this.#suspectUntil
+    if (isFresh) return this.#supply(client, now)
+    client.test(TEST_TIMEOUT_MS, (failure) => {
+      if (failure === null) {
         client.idleSince = performance.now()
         return this.#supply(client, client.idleSince)
       }
-      // Dead or black-holed: the others that were idle as long are suspects, and testing them one by one takes long.
-      this.#fail(new Error('an idle connection did not answer'))
-      if (client.generation === this.#generation) this.reset()
+      this.#meter.failed(failure)
+      // The network is silent: the others that were idle are suspects, and testing them one by one would take long.
+      if (failure instanceof QueryTimeoutError && client.generation === this.#generation) this.reset()
       this.#discard(client)
     })
   }
@@ -263,15 +238,14 @@ export class MeasuredPool {
   #handOut(client: MeasuredClient, waiter: Waiter, now: number): void {
     this.#used++
     client.acquiredAt = now
-    const waitMs = now - waiter.since
-    this.#latency.record(waitMs, now)
-    this.#observer?.acquired(waitMs / 1000)
+    this.#meter.acquired(now - waiter.since, now)
     let isReleased = false
     const handed = client as unknown as pg.PoolClient
     handed.release = (error) => {
       if (isReleased) throw new Error('this connection has already been released')
       isReleased = true
-      this.#release(client, error)
+      if (!error && client.isSettling) client.settle(() => this.#release(client, error))
+      else this.#release(client, error)
     }
     waiter.resolve(handed)
   }
@@ -279,11 +253,9 @@ export class MeasuredPool {
   #release(client: MeasuredClient, error: Error | boolean | undefined): void {
     const now = performance.now()
     this.#used--
-    this.#useMs += now - client.acquiredAt
-    if (now - this.#mark.at > USAGE_WINDOW_MS) this.#markUsage(now)
-    this.#observer?.released((now - client.acquiredAt) / 1000)
+    this.#meter.released(now - client.acquiredAt, now)
     if (error || !this.#isCurrent(client) || client.expiresAt < now) {
-      if (error instanceof Error && isConnectionFailure(error)) this.#fail(error)
+      if (error instanceof Error && isConnectionFailure(error)) this.#lost(error, now)
       this.#close(client)
       this.#serve()
       return
@@ -294,14 +266,14 @@ export class MeasuredPool {
     else this.#handOut(client, waiter, now)
   }
 
-  #markUsage(now: number): void {
-    if (now - this.#mark.at <= USAGE_WINDOW_MS) return
-    this.#previousMark = this.#mark
-    this.#mark = { at: now, acquisitions: this.#latency.count, useMs: this.#useMs }
-  }
-
   #isCurrent(client: MeasuredClient): boolean {
     return client.generation === this.#generation && client.isReusable
+  }
+
+  // A connection rarely dies alone; those that were idle at the time are tested before they are handed out.
+  #lost(error: Error, now: number): void {
+    this.#suspectUntil = now
+    this.#meter.failed(error)
   }
 
   #close(client: MeasuredClient): void {
@@ -309,18 +281,14 @@ export class MeasuredPool {
     client.giveBack(true)
   }
 
-  #takeBack(client: MeasuredClient): void {
-    if (!this.#isCurrent(client)) this.#close(client)
-    else client.giveBack()
-  }
-
   #notConnected(error: Error): void {
     this.#pending--
-    this.#fail(error)
-    if ((error as pg.DatabaseError).code === TOO_MANY_CONNECTIONS && this.#used > 0) return this.#pauseDialling()
+    this.#meter.failed(error)
+    const others = this.#used + this.#pending + this.#pool.idleCount
+    if ((error as pg.DatabaseError).code === TOO_MANY_CONNECTIONS && others > 0) return this.#pauseDialling()
     const waiter = this.#waiters.next()
     if (waiter !== undefined) {
-      if (error instanceof ConnectTimeoutError) this.#countTimeout('connect')
+      if (error instanceof ConnectTimeoutError) this.#meter.timedOut('connect')
       waiter.reject(error)
     }
     this.#serve()
@@ -342,7 +310,7 @@ export class MeasuredPool {
     client.expiresAt = client.idleSince + (this.#pool.options.maxLifetimeSeconds ?? 0) * 1000
     this.#open.add(client)
     this.#isPooled = client.isPooled
-    this.#observer?.created(client.createdInMs / 1000)
+    this.#meter.created(client.createdInMs)
     // `pg.Pool` has read the lifetime for this connection already: this is the next one's.
     this.#pool.options.maxLifetimeSeconds = this.#nextLifetimeSeconds()
   }
@@ -351,20 +319,10 @@ export class MeasuredPool {
     return (this.options.maxLifetimeMs / 1000) * (1 - Math.random() * LIFETIME_JITTER)
   }
 
-  #fail(error: Error): void {
-    this.#errors++
-    this.#observer?.failed(error)
-  }
-
-  #countTimeout(kind: 'queue' | 'connect'): void {
-    this.#timeouts[kind]++
-    this.#observer?.timedOut(kind)
-  }
-
   #timeOut(): Error {
     const limit = `${this.options.acquireTimeoutMs} ms`
     const isConnecting = this.#pending > 0
-    this.#countTimeout(isConnecting ? 'connect' : 'queue')
+    this.#meter.timedOut(isConnecting ? 'connect' : 'queue')
     return isConnecting
       ? markNeverExecuted(new ConnectTimeoutError(`no connection within ${limit}`))
       : new AppError('pool_exhausted', `No database connection came free within ${limit}.`)
@@ -404,7 +362,7 @@ export class MeasuredPool {
       this.#pool.connect((error, raw) => {
         if (error) {
           this.#pending--
-          this.#fail(error)
+          this.#meter.failed(error)
           this.#serve()
           return resolve(error)
         }

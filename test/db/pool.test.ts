@@ -123,7 +123,9 @@ t.test('Backends that are terminated while idle are not noticed by anybody', asy
     const { pool, seen } = openPool(t, { min: 5, testAfterIdleMs })
     await pool.start()
     for (let round = 0; round < 10; round++) {
-      await Promise.all([pool.query('SELECT $1::int', [1]), terminate(pool)])
+      await until(() => pool.stats().idle >= 5)
+      await pool.query('SELECT $1::int', [1])
+      await terminate(pool)
       const results = await Promise.all(Array.from({ length: 20 }, () => pool.query('SELECT $1::int AS x', [round])))
       t.ok(results.every(({ rows }) => rows[0]?.['x'] === round))
     }
@@ -137,7 +139,8 @@ t.test('The minimum is refilled in the background when connections die', async (
   const { pool } = openPool(t, { min: 4 })
   await pool.start()
   await terminate(pool, 3)
-  const tookMs = await until(async () => (await backends(pool)).length === 4 && pool.stats().idle === 4)
+  const tookMs = await until(async () => pool.stats().errors === 3 && pool.stats().idle === 4)
+  t.equal((await backends(pool)).length, 4)
   t.ok(tookMs < 1_500, `back after ${tookMs.toFixed(0)} ms`)
   t.match(pool.stats(), { size: 4, errors: 3 })
 })
@@ -227,6 +230,22 @@ t.test('A connection comes back as new or not at all', async (t) => {
   t.match(pool.stats(), { used: 0, idle: 1 })
 })
 
+t.test('A connection is kept when the server says only a moment after an error that it is ready', async (t) => {
+  const proxy = await startProxy(t, cluster.url, { readyAfterMs: 40 })
+  const { pool } = openPool(t, { url: proxy.url, max: 1 })
+  const client = await pool.connect()
+  const pid = await pidOf(client)
+  await t.rejects(client.query('SELECT 1/0'), { code: '22012' })
+  client.release()
+  const next = await pool.connect()
+  t.equal(await pidOf(next), pid)
+  await t.rejects(next.query('BEGIN; SELECT 1/0'), { code: '22012' })
+  next.release()
+  const last = await pool.connect()
+  t.not(await pidOf(last), pid, 'but not when it then says that a transaction has failed')
+  last.release()
+})
+
 t.test('A query without an answer in time fails, and its connection is gone', async (t) => {
   const { pool, seen } = openPool(t, { max: 1, queryTimeoutMs: 300 })
   const startedAt = performance.now()
@@ -276,6 +295,7 @@ t.test('Without a database callers are told at once, and it recovers by itself',
   held.release()
   t.equal(translatePgError(lost).code, 'database_unavailable')
   t.equal(isSurelyNotApplied(lost), false)
+  await until(() => pool.stats().size === 0)
   const startedAt = performance.now()
   const refused = await pool.query('SELECT 1').catch((caught) => caught)
   t.ok(performance.now() - startedAt < 500)

@@ -19,6 +19,8 @@ export interface Proxy {
 export interface ProxyOptions {
   /** The server's first answer is held back for this long. */
   answerAfterMs?: number
+  /** ReadyForQuery is held back for this long, so that it comes apart from what precedes it. */
+  readyAfterMs?: number
   /** Changes the process id that the server tells, as PgBouncer does. */
   changesProcessId?: boolean
 }
@@ -43,8 +45,13 @@ export async function startProxy(t: Teardown, url: string, options: ProxyOptions
         }
         const delayMs = isFirst && from === upstream ? (options.answerAfterMs ?? 0) : 0
         if (from === upstream) isFirst = false
+        const readyAt = from === upstream && options.readyAfterMs !== undefined ? chunk.lastIndexOf(READY) : -1
         if (delayMs > 0) setTimeout(() => to.write(change(chunk)), delayMs)
-        else to.write(change(chunk))
+        else if (readyAt === -1) to.write(change(chunk))
+        else {
+          to.write(chunk.subarray(0, readyAt))
+          setTimeout(() => to.write(chunk.subarray(readyAt)), options.readyAfterMs)
+        }
       })
       from.on('error', () => {})
       from.on('close', () => {
@@ -81,6 +88,9 @@ export async function startProxy(t: Teardown, url: string, options: ProxyOptions
     },
   }
 }
+
+// ReadyForQuery: `Z`, its length 5, the state of the transaction.
+const READY = Buffer.from([0x5a, 0, 0, 0, 5])
 
 // BackendKeyData: `K`, its length 12, the process id.
 const BACKEND_KEY = Buffer.from([0x4b, 0, 0, 0, 12])
