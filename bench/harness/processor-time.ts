@@ -1,0 +1,56 @@
+// Processor time of other processes, from /proc; elsewhere than on Linux it is not measured.
+
+import { readdirSync, readFileSync } from 'node:fs'
+
+// _SC_CLK_TCK: 100 on every Linux that Node runs on.
+const TICKS_PER_SECOND = 100
+
+interface Times {
+  name: string
+  parent: number
+  own: number
+  /** Of children that have ended and were waited for. */
+  reaped: number
+}
+
+/** Seconds of processor time that a process has used; NaN where that can't be known. */
+export function processSeconds(pid: number): number {
+  return timesOf(pid)?.own ?? Number.NaN
+}
+
+/** Seconds that a process and all its children, those that ended too, have used. */
+export function familySeconds(pid: number): number {
+  const head = timesOf(pid)
+  if (head === undefined) return Number.NaN
+  const children = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => timesOf(Number(name)))
+    .filter((times) => times?.parent === pid)
+  return head.own + head.reaped + children.reduce((sum, times) => sum + (times?.own ?? 0), 0)
+}
+
+/** Resident memory in bytes. */
+export function residentBytes(pid: number): number {
+  const kilobytes = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+  return Number(kilobytes) * 1024
+}
+
+/** The parent of a backend; undefined when that number is no backend here, as with a server in a container. */
+export function postmasterOf(backend: number): number | undefined {
+  const times = timesOf(backend)
+  return times?.name.startsWith('post') ? times.parent : undefined
+}
+
+function timesOf(pid: number): Times | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    // The name in parentheses may itself hold spaces; what follows counts from field 3 on.
+    const nameEnd = stat.lastIndexOf(')')
+    const name = stat.slice(stat.indexOf('(') + 1, nameEnd)
+    const fields = stat.slice(nameEnd + 2).split(' ')
+    const ticks = (first: number) => (Number(fields[first - 3]) + Number(fields[first - 2])) / TICKS_PER_SECOND
+    return { name, parent: Number(fields[1]), own: ticks(14), reaped: ticks(16) }
+  } catch {
+    return undefined
+  }
+}
