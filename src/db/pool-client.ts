@@ -32,11 +32,12 @@ export class MeasuredClient extends pg.Client {
   idleSince = 0
   /** Whether a pooler such as PgBouncer is in between; known once connected. */
   isPooled = false
+  /** Why the connection is of no more use; null as long as it is. */
+  failure: Error | null = null
   /** Returns the client to `pg.Pool`. */
   giveBack: (error?: Error | boolean) => void = () => {}
 
   readonly #settings: ClientSettings
-  #isBroken = false
   #deadlineAt = 0
   #timer: NodeJS.Timeout | undefined
   #timerAt = 0
@@ -47,8 +48,8 @@ export class MeasuredClient extends pg.Client {
     super(options)
     this.#settings = options.measured
     // Without a listener of its own a connection that dies while it is handed out ends the process.
-    this.on('error', () => {
-      this.#isBroken = true
+    this.on('error', (error) => {
+      this.failure ??= error
     })
     const touch = () => {
       this.#isUntouched = false
@@ -69,12 +70,12 @@ export class MeasuredClient extends pg.Client {
 
   /** Whether the next user would find the connection as new: alive, not busy, in no transaction. */
   get isReusable(): boolean {
-    return !this.#isBroken && internals(this).readyForQuery && this.getTransactionStatus() === 'I'
+    return this.failure === null && internals(this).readyForQuery && this.getTransactionStatus() === 'I'
   }
 
   /** Whether a statement failed and the server has not said yet that it is ready: that may come in the next packet. */
   get isSettling(): boolean {
-    return this.#isAwaitingReady && !this.#isBroken && !internals(this).readyForQuery
+    return this.#isAwaitingReady && this.failure === null && !internals(this).readyForQuery
   }
 
   /** Calls back when the server is ready again, or has not become so in time, or is gone. */
@@ -123,7 +124,7 @@ export class MeasuredClient extends pg.Client {
 
   /** Cuts the connection; statements in flight fail with the error. */
   abort(error?: Error): void {
-    this.#isBroken = true
+    this.failure ??= error ?? new Error('the connection was cut')
     internals(this).connection.stream.destroy(error)
   }
 
@@ -185,7 +186,7 @@ export class MeasuredClient extends pg.Client {
     this.#timerAt = performance.now() + ms
     this.#timer = setTimeout(() => {
       this.#timer = undefined
-      if (this.#isBroken || internals(this).readyForQuery) return
+      if (this.failure !== null || internals(this).readyForQuery) return
       const left = this.#deadlineAt - performance.now()
       if (left > 0.5) this.#watch(left)
       else this.abort(new QueryTimeoutError('the database did not answer in time'))

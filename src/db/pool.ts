@@ -79,7 +79,7 @@ export class MeasuredPool {
     this.#pool.on('connect', (client) => this.#register(client as unknown as MeasuredClient))
     this.#pool.on('error', (error, client) => {
       this.#open.delete(client as unknown as MeasuredClient)
-      this.#lost(error, performance.now())
+      this.#lost(error)
       this.#refillSoon()
     })
     this.#pool.on('remove', (client) => {
@@ -215,7 +215,6 @@ export class MeasuredPool {
         client.idleSince = performance.now()
         return this.#supply(client, client.idleSince)
       }
-      this.#meter.failed(failure)
       // The network is silent: the others that were idle are suspects, and testing them one by one would take long.
       if (failure instanceof QueryTimeoutError && client.generation === this.#generation) this.reset()
       this.#discard(client)
@@ -255,8 +254,7 @@ export class MeasuredPool {
     this.#used--
     this.#meter.released(now - client.acquiredAt, now)
     if (error || !this.#isCurrent(client) || client.expiresAt < now) {
-      if (error instanceof Error && isConnectionFailure(error)) this.#lost(error, now)
-      this.#close(client)
+      this.#close(client, error instanceof Error && isConnectionFailure(error) ? error : null)
       this.#serve()
       return
     }
@@ -271,12 +269,14 @@ export class MeasuredPool {
   }
 
   // A connection rarely dies alone; those that were idle at the time are tested before they are handed out.
-  #lost(error: Error, now: number): void {
-    this.#suspectUntil = now
+  #lost(error: Error): void {
+    this.#suspectUntil = performance.now()
     this.#meter.failed(error)
   }
 
-  #close(client: MeasuredClient): void {
+  #close(client: MeasuredClient, error: Error | null = null): void {
+    const failure = client.failure ?? error
+    if (failure !== null) this.#lost(failure)
     this.#open.delete(client)
     client.giveBack(true)
   }
