@@ -1,5 +1,6 @@
 // JSON lines on standard output, through one buffer, for pino's lines and for the request lines made by hand.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Logger, pino } from 'pino'
 import type { Settings } from './config.ts'
 
@@ -7,13 +8,14 @@ export interface Log {
   logger: Logger
   /** Writes a line that is already made. */
   writeLine(line: string): void
-  /** Writes out what is buffered; before the process ends. */
-  flush(): void
+  /** Writes out what is buffered, before the process ends; gives up on a reader that does not read. */
+  flush(): Promise<void>
 }
 
 interface Sink {
   write(line: string): unknown
-  flushSync?(): void
+  flush?(done: () => void): void
+  on?(event: 'error', listener: () => void): void
 }
 
 const SECRETS = [
@@ -26,6 +28,8 @@ const SECRETS = [
   '*.token',
 ]
 
+const FLUSH_TIMEOUT_MS = 500
+
 /** Hides the password of every URL in `text`. */
 export const withoutPasswords = (text: string): string =>
   text.replace(/([a-z][a-z0-9+.-]*:\/\/[^\s:@/"]*):[^\s@/"]*@/gi, '$1:***@')
@@ -33,6 +37,8 @@ export const withoutPasswords = (text: string): string =>
 /** A log at the level of the settings, to standard output unless another sink is given. */
 export function openLog({ LOG_LEVEL }: Pick<Settings, 'LOG_LEVEL'>, sink?: Sink): Log {
   const target: Sink = sink ?? pino.destination({ fd: 1, sync: false })
+  // A reader that went away is no reason to stop serving.
+  target.on?.('error', () => {})
   const writeLine = (line: string): void => {
     target.write(line.includes('://') ? withoutPasswords(line) : line)
   }
@@ -40,12 +46,9 @@ export function openLog({ LOG_LEVEL }: Pick<Settings, 'LOG_LEVEL'>, sink?: Sink)
   return {
     logger,
     writeLine,
-    flush() {
-      try {
-        target.flushSync?.()
-      } catch {
-        // Not open yet, or the reader is gone: nothing can be told to anybody.
-      }
+    async flush() {
+      const flushed = new Promise<void>((resolve) => (target.flush === undefined ? resolve() : target.flush(resolve)))
+      await Promise.race([flushed, sleep(FLUSH_TIMEOUT_MS, undefined, { ref: false })])
     },
   }
 }

@@ -8,7 +8,13 @@ import { withoutPasswords } from './logger.ts'
 const BAD_USAGE = 2
 const FAILED = 1
 
-process.exit(await run())
+// A reader that goes away (`annals export | head`) is no reason to fail.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+
+const exitCode = await run()
+// A pipe takes its time; ending the process would cut off what is still on its way.
+await Promise.all([process.stdout, process.stderr].map((stream) => new Promise((done) => stream.write('', done))))
+process.exit(exitCode)
 
 async function run(): Promise<number> {
   try {

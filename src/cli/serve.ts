@@ -16,7 +16,7 @@ export function serveCommand(): Command {
       try {
         await serve(settings, log)
       } finally {
-        log.flush()
+        await log.flush()
       }
     })
 }
@@ -41,8 +41,6 @@ async function serve(settings: Readonly<Settings>, log: Log): Promise<void> {
 
 /** Resolves at the first signal; rejects when something was thrown that nobody caught. */
 function untilStopped(log: Log): Promise<void> {
-  // A reader that went away (`annals serve | head`) is no reason to stop.
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   process.on('unhandledRejection', (error) => log.logger.error({ err: error }, 'a promise was rejected unheard'))
   return new Promise((resolve, reject) => {
     const stop = () => {
