@@ -69,7 +69,7 @@ t.test('every route asks for its scope, and for nothing else', async (t) => {
   t.same(real.sort(), Object.keys(SCOPES).sort(), 'the table names every route')
 
   for (const [route, scopes] of Object.entries(SCOPES)) {
-    const [method, path = ''] = route.split(' ') as ['GET' | 'POST' | 'PUT' | 'DELETE', string]
+    const [method, path] = route.split(' ') as ['GET' | 'POST' | 'PUT' | 'DELETE', string]
     const url = path.replace(':stream_id', 's').replace(':event_id', '0190c6f2-7c1e-7cc3-98c4-dc0c0c07398f')
     const methods = method === 'GET' ? (['GET', 'HEAD'] as const) : [method]
     for (const method of methods) {

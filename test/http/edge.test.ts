@@ -200,7 +200,10 @@ t.test('which requests are logged is a setting', async (t) => {
 t.test('the body of a request is read by the rules of JSON and of the route', async (t) => {
   const { app } = await buildTestApp({
     parts: {
-      migrations: { migrations: { status: () => Promise.reject(), up: async () => [] }, isHttpEnabled: () => true },
+      migrations: {
+        migrations: { status: () => Promise.reject(new Error('not asked')), up: async () => [] },
+        isHttpEnabled: () => true,
+      },
     },
   })
   t.teardown(() => app.close())

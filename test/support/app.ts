@@ -5,7 +5,10 @@ import { connect } from 'node:net'
 import type { FastifyInstance, RouteOptions } from 'fastify'
 import { type AppParts, buildApp } from '../../src/app.ts'
 import { InMemoryEventLog } from '../../src/db/in-memory-event-log.ts'
+import { InMemorySnapshots } from '../../src/db/in-memory-snapshots.ts'
 import { AppError } from '../../src/errors.ts'
+import { FeedTail } from '../../src/follow/feed-tail.ts'
+import { FollowHub } from '../../src/follow/follow-hub.ts'
 import { loopbackAuthorizer, tokenAuthorizer } from '../../src/http/authorizer.ts'
 import { Lifecycle } from '../../src/http/lifecycle.ts'
 import { listen } from '../../src/http/listen.ts'
@@ -55,6 +58,7 @@ export async function buildTestApp({ tokens, parts = {}, onRoute }: TestAppOptio
   const lifecycle = new Lifecycle()
   lifecycle.serve()
   const registry = createRegistry()
+  const events = new InMemoryEventLog()
   const app = await buildApp({
     version: '0.0.0-test',
     logger: log.logger,
@@ -63,7 +67,15 @@ export async function buildTestApp({ tokens, parts = {}, onRoute }: TestAppOptio
     authorizer: tokens === undefined ? loopbackAuthorizer() : tokenAuthorizer(new Tokens({ list: tokens })),
     lifecycle,
     scrape: async (format) => ({ contentType: CONTENT_TYPES[format], body: await exposition(registry, format) }),
-    log: new InMemoryEventLog(),
+    log: events,
+    hub: new FollowHub({
+      log: events,
+      tail: new FeedTail({ log: events, isWokenByOthers: () => true }),
+      heartbeatMs: 200,
+      limits: { maxPendingBytes: 2 * 1024 * 1024 },
+    }),
+    snapshots: new InMemorySnapshots(events),
+    snapshotEvery: 100,
     pool: noPool,
     migrations: { migrations: noMigrations, isHttpEnabled: () => true },
     health: () => ({ database: 'healthy', eventCount: 0, notReady: [], checks: { database: { status: 'healthy' } } }),
@@ -116,13 +128,14 @@ export async function sendRaw(port: number, chunks: string | (string | Buffer)[]
     socket.on('data', (chunk) => received.push(chunk))
     socket.on('close', finish)
     socket.on('error', finish)
-    socket.on('connect', async () => {
-      for (const chunk of [chunks].flat()) {
-        if (socket.destroyed) return
-        socket.write(typeof chunk === 'string' ? Buffer.from(chunk, 'latin1') : chunk)
-        await new Promise((next) => setTimeout(next, 15))
-      }
-    })
+    const left = [chunks].flat()
+    const sendNext = () => {
+      const chunk = left.shift()
+      if (chunk === undefined || socket.destroyed) return
+      socket.write(typeof chunk === 'string' ? Buffer.from(chunk, 'latin1') : chunk)
+      setTimeout(sendNext, 15)
+    }
+    socket.on('connect', sendNext)
   })
   return readAnswer(text)
 }
