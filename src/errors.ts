@@ -101,6 +101,11 @@ const catalogue = {
     title: 'The snapshot is ahead of the stream',
     hint: 'Take the snapshot at a version that the stream has reached.',
   },
+  cursor_ahead: {
+    status: 409,
+    title: 'The cursor is ahead of the store',
+    hint: 'The store went back, as after a restore: read it anew from a position that you trust.',
+  },
   payload_too_large: {
     status: 413,
     title: 'Something in the request is too large',
@@ -193,10 +198,16 @@ const catalogue = {
     hint: 'Retry after `Retry-After`; another instance answers.',
     retryable: true,
   },
+  not_yet_visible: {
+    status: 503,
+    title: 'The position has not been reached',
+    hint: 'Retry after `Retry-After`, or wait longer with `at_least_wait`.',
+    retryable: true,
+  },
   commit_outcome_unknown: {
     status: 503,
-    title: 'It is not known whether the events were stored',
-    hint: 'Retry with the same event ids: a replay is recognised, nothing is stored twice.',
+    title: 'It is not known whether the change was stored',
+    hint: 'Send the same request again, with the same event ids: a replay is recognised, nothing is stored twice.',
     retryable: true,
     outcome: 'unknown',
   },

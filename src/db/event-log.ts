@@ -153,5 +153,7 @@ export interface EventLog {
   readStreamInfo(streamId: string): Promise<StreamInfo | null>
   /** Last position; 0 when the store is empty. */
   head(): Promise<number>
+  /** Calls back after something was stored here; returns how to stop that. */
+  onAppended(listener: () => void): () => void
   close(): Promise<void>
 }

@@ -23,8 +23,18 @@ export class InMemoryEventLog implements EventLog {
   readonly #streams = new Map<string, StoredEvent[]>()
   readonly #byId = new Map<string, StoredEvent>()
 
+  readonly #listeners = new Set<() => void>()
+
   append(requests: AppendRequest[]): Promise<AppendOutcome[]> {
-    return Promise.resolve(requests.map((request) => this.#append(request)))
+    const head = this.#feed.length
+    const outcomes = requests.map((request) => this.#append(request))
+    if (this.#feed.length > head) for (const listener of this.#listeners) listener()
+    return Promise.resolve(outcomes)
+  }
+
+  onAppended(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
   }
 
   readStream(query: StreamQuery): Promise<StreamPage> {

@@ -83,6 +83,7 @@ export class PostgresEventLog implements EventLog {
   readonly #batch: AppendBatch
   readonly #gate: AppendGate<GateAnswer>
   readonly #observer: EventLogObserver
+  readonly #listeners = new Set<() => void>()
   #lastAppend: { position: number; at: number } | undefined
 
   constructor(options: EventLogOptions) {
@@ -90,11 +91,13 @@ export class PostgresEventLog implements EventLog {
     this.#schema = options.schema
     this.#observer = options.observer
     this.#batch = new AppendBatch(options.schema, options.lockTimeoutMs)
-    this.#gate = new AppendGate(
-      (requests, deadlineAt) => this.#send(requests, deadlineAt),
-      options.limits,
-      options.observer,
-    )
+    this.#gate = new AppendGate((requests, deadlineAt) => this.#send(requests, deadlineAt), options.limits, {
+      overloaded: () => options.observer.overloaded(),
+      batchCommitted: (events, seconds) => {
+        options.observer.batchCommitted(events, seconds)
+        for (const listener of this.#listeners) listener()
+      },
+    })
   }
 
   /** The last position that this process stored, and when (by performance.now()). */
@@ -152,6 +155,11 @@ export class PostgresEventLog implements EventLog {
       values: [],
     })
     return Number(rows[0]?.[0])
+  }
+
+  onAppended(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
   }
 
   /** Answers what waits, and takes no more; the pool is its owner's to end. */

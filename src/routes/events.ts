@@ -4,12 +4,24 @@ import { Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { isEventId } from '../contract/event-id.ts'
 import { readTime } from '../contract/time-text.ts'
-import type { Direction, EventLog, FeedPage, FeedQuery } from '../db/event-log.ts'
+import type { EventLog, FeedPage, FeedQuery } from '../db/event-log.ts'
 import { AppError, validationFailed } from '../errors.ts'
+import { type FeedFilter, predicateOf } from '../follow/event-filter.ts'
 import { type LinePage, NDJSON_TYPE, sendLines } from '../http/ndjson.ts'
-import { negotiate } from '../http/negotiate.ts'
 import { PREFIX_PARAMETERS, queryError } from '../http/query.ts'
 import { EventSchema, FeedPageSchema } from './event-schemas.ts'
+import {
+  answerLive,
+  atLeastParameters,
+  awaitPosition,
+  followCursor,
+  followParameters,
+  formOf,
+  isLive,
+  type LiveParts,
+  type LiveRead,
+  untilGone,
+} from './live.ts'
 import {
   DEFAULT_LIMIT,
   directionParameter,
@@ -24,7 +36,7 @@ import {
 } from './read-parameters.ts'
 import { problems } from './schemas.ts'
 
-export interface EventRoutesOptions {
+export interface EventRoutesOptions extends LiveParts {
   log: EventLog
 }
 
@@ -42,6 +54,8 @@ const FeedReadQuery = Type.Object(
     ),
     since: Type.Optional(Type.String({ format: 'date-time', description: 'RFC 3339; inclusive, on `created_at`.' })),
     until: Type.Optional(Type.String({ format: 'date-time', description: 'RFC 3339; exclusive, on `created_at`.' })),
+    ...followParameters,
+    ...atLeastParameters,
   },
   {
     [PREFIX_PARAMETERS]: {
@@ -53,20 +67,17 @@ const FeedReadQuery = Type.Object(
   },
 )
 
-interface FeedRead {
+interface FeedRead extends LiveRead {
   after?: number
   before?: number
-  limit?: number
-  direction: Direction
   type?: string[]
   stream_prefix?: string
   since?: string
   until?: string
-  [metadata: `metadata.${string}`]: string
 }
 
 /** `GET /events` and `GET /events/{event_id}`. */
-export function eventRoutes(app: FastifyInstance, { log }: EventRoutesOptions): void {
+export function eventRoutes(app: FastifyInstance, { log, ...live }: EventRoutesOptions): void {
   app.get(
     '/events',
     {
@@ -76,21 +87,34 @@ export function eventRoutes(app: FastifyInstance, { log }: EventRoutesOptions): 
         tags: ['read'],
         summary: 'Read the feed of all events',
         description:
-          'In the order of commit. Filters combine with AND, several `type` with OR. `next` can be polled: keep it, and nothing is missed or comes twice.',
+          'In the order of commit. Filters combine with AND, several `type` with OR. `next` can be polled: keep it, and nothing is missed or comes twice. With `Accept: text/event-stream` it goes on with new events (resume by `Last-Event-ID`), as lines with `follow=true`.',
         querystring: FeedReadQuery,
-        response: { 200: Type.Ref(FeedPageSchema.$id as string), ...problems('not_acceptable', ...READ_PROBLEMS) },
+        response: {
+          200: Type.Ref(FeedPageSchema.$id as string),
+          ...problems('not_acceptable', 'cursor_ahead', 'not_yet_visible', ...READ_PROBLEMS),
+        },
       },
     },
     async (request, reply) => {
       const read = request.query as FeedRead
       reply.header('vary', 'Accept')
-      const form = negotiate(request.headers.accept, ['application/json', NDJSON_TYPE])
+      const form = formOf(request, read)
       const query = feedQuery(read, form === NDJSON_TYPE)
-      const page = await log.readFeed(query)
+      await awaitPosition(request, reply, live)
+      if (isLive(form, read)) {
+        const after = await followCursor(request, query.after ?? 0, () => log.head(), 'position')
+        return answerLive(reply, form, { kind: 'feed', after, filter: filterOf(query) }, live)
+      }
+      const page = read.wait === undefined ? await log.readFeed(query) : await longPoll(reply, read.wait, query)
       if (form === NDJSON_TYPE) return sendLines(reply, feedLines(log, query, page, read.limit))
       return sendPage(reply, read, query, page)
     },
   )
+
+  const longPoll = (reply: FastifyReply, seconds: number, query: FeedQuery): Promise<FeedPage> =>
+    untilGone(reply, live, (signal) =>
+      live.hub.waitForEvents(() => log.readFeed(query), predicateOf(query), seconds * 1000, signal),
+    )
 
   app.get(
     '/events/:event_id',
@@ -101,15 +125,17 @@ export function eventRoutes(app: FastifyInstance, { log }: EventRoutesOptions): 
         tags: ['read'],
         summary: 'Read one event by its id',
         params: Type.Object({ event_id: Type.String({ format: 'uuid' }) }),
+        querystring: Type.Object(atLeastParameters),
         response: {
           200: Type.Ref(EventSchema.$id as string),
-          ...problems('event_not_found', ...READ_PROBLEMS),
+          ...problems('event_not_found', 'not_yet_visible', ...READ_PROBLEMS),
         },
       },
     },
     async (request, reply) => {
       const eventId = (request.params as { event_id: string }).event_id
       if (!isEventId(eventId)) throw validationFailed([{ pointer: 'path/event_id', rule: 'lower_case_uuid' }])
+      await awaitPosition(request, reply, live)
       const event = await log.readEvent(eventId)
       if (event === null) throw new AppError('event_not_found', 'No event has this id.')
       return reply.type('application/json; charset=utf-8').send(event)
@@ -117,19 +143,30 @@ export function eventRoutes(app: FastifyInstance, { log }: EventRoutesOptions): 
   )
 }
 
+function filterOf({ types, streamPrefix, since, until, metadata }: FeedQuery): FeedFilter {
+  return {
+    ...(types && { types }),
+    ...(streamPrefix !== undefined && { streamPrefix }),
+    ...(since !== undefined && { since }),
+    ...(until !== undefined && { until }),
+    ...(metadata && { metadata }),
+  }
+}
+
 function feedQuery(read: FeedRead, isLines: boolean): FeedQuery {
-  if (read.direction === 'backward' && read.after !== undefined) {
+  const { direction = 'forward' } = read
+  if (direction === 'backward' && read.after !== undefined) {
     throw queryError('after', 'only_forward', 'goes with direction=forward; backwards the page starts at `before`.')
   }
-  if (read.direction === 'forward' && read.before !== undefined) {
+  if (direction === 'forward' && read.before !== undefined) {
     throw queryError('before', 'only_backward', 'goes with direction=backward; forwards the page starts at `after`.')
   }
   const metadata = metadataOf(read)
   return {
-    direction: read.direction,
+    direction,
     limit: read.limit ?? (isLines ? MAX_PAGE_EVENTS : DEFAULT_LIMIT),
     maxBytes: isLines ? LINE_PAGE_BYTES : MAX_PAGE_BYTES,
-    ...(read.direction === 'forward' ? { after: read.after ?? 0 } : {}),
+    ...(direction === 'forward' ? { after: read.after ?? 0 } : {}),
     ...(read.before === undefined ? {} : { before: read.before }),
     ...(read.type === undefined ? {} : { types: read.type }),
     ...(read.stream_prefix === undefined ? {} : { streamPrefix: read.stream_prefix }),
@@ -162,13 +199,21 @@ function nextCursor(query: FeedQuery, page: FeedPage): number | null {
 
 function sendPage(reply: FastifyReply, read: FeedRead, query: FeedQuery, page: FeedPage): FastifyReply {
   const cursor = nextCursor(query, page)
-  const { after: _after, before: _before, direction, ...filters } = read
+  const {
+    after: _after,
+    before: _before,
+    direction,
+    at_least: _position,
+    at_least_wait: _seconds,
+    follow: _follow,
+    ...kept
+  } = read
   const next =
     cursor === null
       ? null
       : pageLink(
           '/events',
-          direction === 'forward' ? { after: cursor, ...filters } : { direction, before: cursor, ...filters },
+          direction !== 'backward' ? { after: cursor, ...kept } : { direction, before: cursor, ...kept },
         )
   if (next !== null) reply.header('link', `<${next}>; rel="next"`)
   return reply
@@ -189,7 +234,7 @@ function feedLines(log: EventLog, query: FeedQuery, page: FeedPage, limit: numbe
       cursor === null || left <= 0 || (query.direction === 'forward' && cursor >= upTo)
         ? null
         : async () => {
-            const bound = query.direction === 'forward' ? { after: cursor } : { before: cursor }
+            const bound = query.direction !== 'backward' ? { after: cursor } : { before: cursor }
             const nextQuery = { ...query, ...bound, upTo, limit: Math.min(left, MAX_PAGE_EVENTS) }
             const nextPage = await log.readFeed(nextQuery)
             return feedLines(log, nextQuery, nextPage, limit === undefined ? undefined : left)

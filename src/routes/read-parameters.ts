@@ -26,8 +26,8 @@ export const limitParameter = Type.Optional(
 )
 export const DEFAULT_LIMIT = 100
 
-export const directionParameter = Type.Unsafe<'forward' | 'backward'>(
-  Type.Union([Type.Literal('forward'), Type.Literal('backward')], { default: 'forward' }),
+export const directionParameter = Type.Optional(
+  Type.Union([Type.Literal('forward'), Type.Literal('backward')], { description: '`forward` when absent.' }),
 )
 
 const name: TString = Type.String({ minLength: 1, maxLength: 255 })

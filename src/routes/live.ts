@@ -1,0 +1,151 @@
+// What the event routes share for following: parameters, cursors, long polls, and answers that go on.
+
+import { type TSchema, Type } from '@sinclair/typebox'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { AppError, validationFailed } from '../errors.ts'
+import type { FollowHub } from '../follow/follow-hub.ts'
+import type { FollowQuery } from '../follow/follower.ts'
+import type { Lifecycle } from '../http/lifecycle.ts'
+import { type Counted, EventStream, LineStream, SSE_TYPE } from '../http/live-answer.ts'
+import { NDJSON_TYPE } from '../http/ndjson.ts'
+import { negotiate } from '../http/negotiate.ts'
+import { queryError } from '../http/query.ts'
+
+/** What routes need to follow. */
+export interface LiveParts {
+  hub: FollowHub
+  lifecycle: Lifecycle
+}
+
+export type Form = 'application/json' | typeof NDJSON_TYPE | typeof SSE_TYPE
+
+/** Waits until a position is visible before a read. */
+export const atLeastParameters = {
+  at_least: Type.Optional(
+    Type.Integer({ minimum: 0, description: 'Wait until this position is visible here, else 503 `not_yet_visible`.' }),
+  ),
+  at_least_wait: Type.Optional(
+    Type.Integer({ minimum: 0, maximum: 60, description: 'Longest wait for `at_least` in seconds; 5 when absent.' }),
+  ),
+} satisfies Record<string, TSchema>
+
+/** Long polls and lines that go on. */
+export const followParameters = {
+  wait: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: 60,
+      description: 'Long poll: when there is nothing, wait up to this many seconds. Forwards, as JSON.',
+    }),
+  ),
+  follow: Type.Optional(Type.Boolean({ description: 'As lines: go on with new events for ever.' })),
+} satisfies Record<string, TSchema>
+
+/** The parameters above, as they are read. */
+export interface LiveRead {
+  at_least?: number
+  at_least_wait?: number
+  wait?: number
+  follow?: boolean
+  limit?: number
+  direction?: 'forward' | 'backward'
+}
+
+const AT_LEAST_WAIT_SECONDS = 5
+const CURSOR = /^(0|[1-9]\d{0,15})$/
+
+/** The form of the answer that the request asks for. @throws AppError `not_acceptable`, `validation_failed` */
+export function formOf(request: FastifyRequest, read: LiveRead): Form {
+  const { accept } = request.headers
+  const form: Form =
+    read.follow === true
+      ? negotiate(accept, [NDJSON_TYPE, SSE_TYPE])
+      : negotiate(accept, ['application/json', NDJSON_TYPE, SSE_TYPE])
+  if (read.wait !== undefined) {
+    if (form !== 'application/json') throw queryError('wait', 'only_json', 'goes with pages of JSON.')
+    if (read.direction === 'backward') throw queryError('wait', 'only_forward', 'goes with direction=forward.')
+  }
+  if (form === SSE_TYPE || read.follow === true) {
+    if (read.limit !== undefined) throw queryError('limit', 'not_followed', 'has no meaning for what goes on.')
+    if (read.direction !== undefined) throw queryError('direction', 'not_followed', 'has no meaning for what goes on.')
+  }
+  return form
+}
+
+/** Whether the answer goes on until one side stops. */
+export const isLive = (form: Form, read: LiveRead): boolean => form === SSE_TYPE || read.follow === true
+
+/** `Last-Event-ID`, which wins over the cursor of the query. @throws AppError `validation_failed` */
+export function lastEventId(request: FastifyRequest): number | undefined {
+  const header = request.headers['last-event-id']
+  if (header === undefined) return undefined
+  const text = String(header)
+  if (CURSOR.test(text) && Number.isSafeInteger(Number(text))) return Number(text)
+  throw validationFailed([{ pointer: 'header/last-event-id', rule: 'integer_from_0' }])
+}
+
+/** 409 for a cursor that the store has not reached, so that nobody goes on silently in a store that went back. */
+export function refuseAhead(cursor: number, head: number, counted: Counted): void {
+  if (cursor <= head) return
+  throw new AppError('cursor_ahead', `The cursor is ${counted} ${cursor}, and the last one here is ${head}.`, {
+    members: { cursor, head },
+  })
+}
+
+/** Waits for `at_least`. @throws AppError `not_yet_visible` */
+export async function awaitPosition(request: FastifyRequest, reply: FastifyReply, live: LiveParts): Promise<void> {
+  const { at_least: position, at_least_wait: seconds = AT_LEAST_WAIT_SECONDS } = request.query as LiveRead
+  if (position === undefined) return
+  const isVisible = await untilGone(reply, live, (signal) => live.hub.waitForPosition(position, seconds * 1000, signal))
+  if (!isVisible)
+    throw new AppError('not_yet_visible', `Position ${position} was not reached within ${seconds} seconds.`)
+}
+
+/** Runs a wait that ends early when the client goes away or the service drains. */
+export async function untilGone<T>(
+  reply: FastifyReply,
+  { lifecycle }: LiveParts,
+  wait: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const controller = new AbortController()
+  const abort = () => controller.abort()
+  const close = lifecycle.openStream(abort)
+  reply.raw.once('close', abort)
+  try {
+    return await wait(controller.signal)
+  } finally {
+    close()
+    reply.raw.off('close', abort)
+  }
+}
+
+/** Answers with what goes on. The head of the answer is sent at once, so every refusal has to come before. */
+export function answerLive(
+  reply: FastifyReply,
+  form: Form,
+  query: FollowQuery,
+  { hub, lifecycle }: LiveParts,
+): FastifyReply {
+  const counted: Counted = query.kind === 'feed' ? 'position' : 'version'
+  if (reply.request.method === 'HEAD') return reply.type(form).send()
+  const sink = form === SSE_TYPE ? new EventStream(reply, counted) : new LineStream(reply, counted)
+  const follower = hub.follow(query, sink)
+  const close = lifecycle.openStream(() => follower.end('shutting_down'))
+  reply.raw.once('close', () => {
+    close()
+    follower.end('left')
+  })
+  return reply
+}
+
+/** The number to follow from, exclusive, checked against the store. @throws AppError `cursor_ahead`, `validation_failed` */
+export async function followCursor(
+  request: FastifyRequest,
+  fallback: number,
+  head: () => Promise<number>,
+  counted: Counted,
+): Promise<number> {
+  const cursor = lastEventId(request) ?? fallback
+  refuseAhead(cursor, await head(), counted)
+  return cursor
+}

@@ -1,0 +1,226 @@
+// Following on PostgreSQL: many writers, killed backends, lost wake-ups, other processes, transactions left open.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import pg from 'pg'
+import t from 'tap'
+import { loadSettings } from '../src/config.ts'
+import { runMigrations } from '../src/db/migrator.ts'
+import { openLog } from '../src/logger.ts'
+import { type Service, startService } from '../src/service.ts'
+import { createTestDatabase, type Teardown } from './support/postgres.ts'
+
+// Long runs are for hands; the suite takes a few seconds of each.
+const SECONDS = Number(process.env['FOLLOW_TEST_SECONDS'] ?? 4)
+
+async function start(t: Teardown, url: string): Promise<Service> {
+  const { settings } = loadSettings({ DATABASE_URL: url, PORT: '0', LOG_LEVEL: 'silent', HEARTBEAT_SECONDS: '1' })
+  const service = await startService({ settings, log: openLog(settings) })
+  t.teardown(() => service.close())
+  await service.ready
+  return service
+}
+
+async function database(t: Teardown): Promise<{ url: string; client: pg.Client }> {
+  const { url } = await createTestDatabase(t)
+  await runMigrations(url)
+  const client = new pg.Client(url)
+  client.on('error', () => {})
+  await client.connect()
+  t.teardown(() => client.end())
+  return { url, client }
+}
+
+const append = (service: Service, stream: string, body: object) =>
+  fetch(`${service.url}/streams/${stream}/events`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  })
+
+/** Reads an answer that goes on, line by line; reconnects at the cursor when it breaks, and now and then on purpose. */
+class Reader {
+  readonly seen: string[] = []
+  connects = 0
+  readonly #stop = new AbortController()
+  readonly #done: Promise<void>
+  #cursor = 0
+
+  constructor(service: Service, form: 'sse' | 'ndjson', breakAfter?: () => number) {
+    this.#done = this.#run(service, form, breakAfter)
+  }
+
+  async #run(service: Service, form: 'sse' | 'ndjson', breakAfter?: () => number): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      try {
+        await this.#connect(service, form, breakAfter?.() ?? Number.POSITIVE_INFINITY)
+      } catch {
+        await sleep(20)
+      }
+    }
+  }
+
+  async #connect(service: Service, form: 'sse' | 'ndjson', events: number): Promise<void> {
+    this.connects++
+    const headers: Record<string, string> =
+      form === 'sse'
+        ? { accept: 'text/event-stream', 'last-event-id': String(this.#cursor) }
+        : { accept: 'application/x-ndjson' }
+    const query = form === 'sse' ? '' : `?follow=true&after=${this.#cursor}`
+    const response = await fetch(`${service.url}/events${query}`, { headers, signal: this.#stop.signal })
+    if (response.status !== 200 || response.body === null) throw new Error(`answered ${response.status}`)
+    let text = ''
+    let left = events
+    for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
+      text += chunk
+      const lines = text.split('\n')
+      text = lines.pop() as string
+      for (const line of lines) {
+        const json = form === 'sse' ? /^data: (.*)$/.exec(line)?.[1] : line
+        if (json === undefined || !json.includes('"stream_id"')) continue
+        const { position, id } = JSON.parse(json) as { position: number; id: string }
+        this.seen.push(`${position} ${id}`)
+        this.#cursor = position
+        if (--left === 0) return
+      }
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort()
+    await this.#done
+  }
+}
+
+async function poll(service: Service, wait: string, isStopped: () => boolean): Promise<string[]> {
+  const seen: string[] = []
+  let next = `/events?limit=100${wait}`
+  for (;;) {
+    const last = isStopped()
+    const response = await fetch(service.url + next)
+    if (response.status !== 200) {
+      await sleep(20)
+      continue
+    }
+    const page = (await response.json()) as { events: { position: number; id: string }[]; next: string }
+    for (const { position, id } of page.events) seen.push(`${position} ${id}`)
+    next = page.next
+    if (last && page.events.length === 0) return seen
+  }
+}
+
+t.test('every kind of reader sees the same feed while writers conflict and backends are killed', async (t) => {
+  const { url, client } = await database(t)
+  const [service, other] = [await start(t, url), await start(t, url)] as const
+  let isOver = false
+  const statuses = new Map<number, number>()
+  const writer = async (i: number) => {
+    for (let n = 0; !isOver; n++) {
+      const body = { events: [{ type: 'W', data: { i, n } }], ...(i % 4 === 0 ? { expected_version: n } : {}) }
+      const response = await append(i % 2 === 0 ? service : other, `s${i % 5}`, body).catch(() => undefined)
+      const status = response?.status ?? 0
+      await response?.arrayBuffer()
+      statuses.set(status, (statuses.get(status) ?? 0) + 1)
+    }
+  }
+  const killer = async () => {
+    while (!isOver) {
+      await sleep(300)
+      await client.query(
+        `select pg_terminate_backend(pid) from pg_stat_activity
+         where datname = current_database() and pid <> pg_backend_pid() order by random() limit 1`,
+      )
+    }
+  }
+  const readers = [
+    new Reader(service, 'sse'),
+    new Reader(service, 'ndjson'),
+    new Reader(other, 'sse'),
+    new Reader(service, 'sse', () => 1 + Math.floor(Math.random() * 200)),
+  ]
+  const polls = [poll(service, '', () => isOver), poll(other, '&wait=1', () => isOver)]
+  const writing = Promise.all([...Array.from({ length: 16 }, (_, i) => writer(i)), killer()])
+  await sleep(SECONDS * 1000)
+  isOver = true
+  await writing
+  const polled = await Promise.all(polls)
+  const { rows } = await client.query('select position, event_id from events order by position')
+  const all = rows.map(({ position, event_id }) => `${position} ${event_id}`)
+  const deadline = Date.now() + 10_000
+  while (readers.some(({ seen }) => seen.length < all.length) && Date.now() < deadline) await sleep(20)
+  for (const reader of readers) await reader.stop()
+  t.ok(all.length > 100, `${all.length} events`)
+  t.ok((statuses.get(409) ?? 0) > 0, 'there were conflicts')
+  t.notOk(statuses.get(500), 'and no 500')
+  t.same(
+    all.map((each) => Number(each.split(' ')[0])),
+    Array.from({ length: all.length }, (_, i) => i + 1),
+  )
+  for (const [i, { seen }] of readers.entries()) t.strictSame(seen, all, `reader ${i}`)
+  for (const [i, seen] of polled.entries()) t.strictSame(seen, all, `poll ${i}`)
+  t.ok((readers[3]?.connects ?? 0) > 1, `${readers[3]?.connects} reconnects`)
+})
+
+t.test('an append in one process reaches a follower in another at once, and also when LISTEN is lost', async (t) => {
+  const { url, client } = await database(t)
+  const [service, other] = [await start(t, url), await start(t, url)] as const
+  const reader = new Reader(other, 'sse')
+  t.teardown(() => reader.stop())
+  const arrives = async () => {
+    const before = reader.seen.length
+    const startedAt = performance.now()
+    await append(service, 's', { events: [{ type: 'A' }] })
+    while (reader.seen.length === before) await sleep(1)
+    return performance.now() - startedAt
+  }
+  await arrives()
+  const checks = async () =>
+    ((await (await fetch(`${other.url}/health`)).json()) as { checks: { follow: object } }).checks.follow
+  while (!JSON.stringify(await checks()).includes('listening')) await sleep(20)
+  const times: number[] = []
+  for (let i = 0; i < 20; i++) times.push(await arrives())
+  t.ok((times.sort((a, b) => a - b)[10] as number) < 100, `median ${times[10]?.toFixed(1)} ms`)
+  await client.query(`select pg_terminate_backend(pid) from pg_stat_activity where application_name like '% listen'`)
+  t.ok((await arrives()) < 2_000, 'the poll finds it')
+})
+
+t.test('a transaction that somebody leaves open delays nothing', async (t) => {
+  const { url, client } = await database(t)
+  const service = await start(t, url)
+  await client.query('create table unrelated (x int)')
+  await client.query('begin')
+  await client.query('insert into unrelated values (1)')
+  const reader = new Reader(service, 'sse')
+  t.teardown(() => reader.stop())
+  for (let i = 1; i <= 5; i++) {
+    t.equal((await append(service, 's', { events: [{ type: 'A' }] })).status, 201)
+    const deadline = Date.now() + 1_500
+    while (reader.seen.length < i && Date.now() < deadline) await sleep(2)
+    t.equal(reader.seen.length, i)
+  }
+  await client.query('rollback')
+})
+
+t.test('idle followers cost no database work beyond the tail', async (t) => {
+  const { url, client } = await database(t)
+  const service = await start(t, url)
+  const readers = Array.from({ length: 100 }, () => new Reader(service, 'sse'))
+  t.teardown(() => Promise.all(readers.map((reader) => reader.stop())))
+  while (
+    ((await (await fetch(`${service.url}/health`)).json()) as { checks: { follow: { followers: number } } }).checks
+      .follow.followers < 100
+  ) {
+    await sleep(50)
+  }
+  await sleep(1_500)
+  const commits = async () => {
+    await client.query('select pg_stat_clear_snapshot()')
+    const { rows } = await client.query(
+      'select xact_commit::int as n from pg_stat_database where datname = current_database()',
+    )
+    return rows[0].n as number
+  }
+  const before = await commits()
+  await sleep(3_000)
+  const perSecond = ((await commits()) - before) / 3
+  t.ok(perSecond < 12, `${perSecond.toFixed(1)} transactions a second`)
+})
