@@ -258,7 +258,11 @@ export class AppError extends Error {
   readonly headers: Record<string, string>
 
   constructor(code: ErrorCode, detail: string, options: AppErrorOptions = {}) {
+    // An answer, not an accident: where it was made says nothing, and a stack costs as much as a tenth of a request.
+    const { stackTraceLimit } = Error
+    Error.stackTraceLimit = 0
     super(detail, options.cause === undefined ? undefined : { cause: options.cause })
+    Error.stackTraceLimit = stackTraceLimit
     this.code = code
     this.status = options.status ?? ERRORS[code].status
     this.members = options.members ?? {}

@@ -5,7 +5,7 @@ import type { Logger } from 'pino'
 import { AppError, ERRORS, problemJson } from '../errors.ts'
 import type { Lifecycle } from './lifecycle.ts'
 
-export const PROBLEM_TYPE = 'application/problem+json'
+const PROBLEM_TYPE = 'application/problem+json'
 const RETRY_AFTER_SECONDS = '1'
 
 /** The status line, headers and body of a problem; also for sockets that never got a request object. */

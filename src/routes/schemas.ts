@@ -4,7 +4,7 @@ import { type Static, type TSchema, Type } from '@sinclair/typebox'
 import { ERRORS, type ErrorCode } from '../errors.ts'
 
 /** RFC 9457. `code` says which one it is; further members depend on it and are named in docs/reference/errors.md. */
-export const Problem = Type.Object(
+const Problem = Type.Object(
   {
     type: Type.String({ format: 'uri', description: '`urn:annals:problem:<code>`' }),
     title: Type.String(),
@@ -52,7 +52,7 @@ export function problems(...codes: ErrorCode[]): Record<number, TSchema> {
 }
 
 /** Marks a response schema as problems with these codes; src/http/openapi.ts writes them out with examples. */
-export const PROBLEM_CODES = 'x-problem-codes'
+const PROBLEM_CODES = 'x-problem-codes'
 
 /** Schemas with an `$id` that any route may refer to. */
 export const SHARED_SCHEMAS: TSchema[] = [Problem]

@@ -141,7 +141,7 @@ export async function sendRaw(port: number, chunks: string | (string | Buffer)[]
 }
 
 /** The first answer in `text`. */
-export function readAnswer(text: string): RawAnswer {
+function readAnswer(text: string): RawAnswer {
   const end = text.indexOf('\r\n\r\n')
   const [statusLine = '', ...lines] = text.slice(0, end === -1 ? undefined : end).split('\r\n')
   const headers = Object.fromEntries(
