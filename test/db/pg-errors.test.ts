@@ -124,10 +124,14 @@ t.test('Every SQLSTATE that matters becomes the right code, by a real error of a
     const [a, b] = await two('READ COMMITTED')
     await a.query('UPDATE own SET x = x WHERE x = 1')
     await b.query('UPDATE own SET x = x WHERE x = 2')
-    const results = await Promise.allSettled([
-      a.query('UPDATE own SET x = x WHERE x = 2'),
-      b.query('UPDATE own SET x = x WHERE x = 1').finally(() => void b.query('ROLLBACK')),
-    ])
+    const cross = async (client: pg.Client, row: number) => {
+      try {
+        await client.query('UPDATE own SET x = x WHERE x = $1', [row])
+      } finally {
+        await client.query('ROLLBACK')
+      }
+    }
+    const results = await Promise.allSettled([cross(a, 2), cross(b, 1)])
     return results.map((result) => result.status === 'rejected' && result.reason).find(Boolean)
   }
 })
