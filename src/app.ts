@@ -7,6 +7,7 @@ import type { Logger } from 'pino'
 import type { AppendLimits } from './contract/append-body.ts'
 import type { EventLog } from './db/event-log.ts'
 import type { PoolReport } from './db/pool-report.ts'
+import type { SnapshotStore } from './db/snapshot-store.ts'
 import type { Authorizer } from './http/authorizer.ts'
 import { type EdgeOptions, edge } from './http/edge.ts'
 import { jsonBodies } from './http/json-body.ts'
@@ -29,6 +30,8 @@ import { type MetricsRoutesOptions, metricsRoutes } from './routes/metrics.ts'
 import { type MigrationRoutesOptions, migrationRoutes } from './routes/migrations.ts'
 import { poolRoutes } from './routes/pool.ts'
 import { SHARED_SCHEMAS } from './routes/schemas.ts'
+import { SNAPSHOT_SCHEMAS } from './routes/snapshot-schemas.ts'
+import { snapshotRoutes } from './routes/snapshots.ts'
 import { streamRoutes } from './routes/streams.ts'
 
 export interface AppParts {
@@ -40,6 +43,9 @@ export interface AppParts {
   authorizer: Authorizer
   lifecycle: Lifecycle
   log: EventLog
+  snapshots: SnapshotStore
+  /** Advice: a stream with more events than this since its snapshot is listed as behind. */
+  snapshotEvery: number
   migrations: MigrationRoutesOptions
   pool: PoolReport
   health(): HealthReport
@@ -62,7 +68,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   app.setErrorHandler(errorHandler(logger, lifecycle, limits.maxBodyBytes))
   app.setSerializerCompiler(() => JSON.stringify)
   jsonBodies(app, parseJson)
-  for (const schema of [...SHARED_SCHEMAS, ...EVENT_SCHEMAS]) app.addSchema(schema)
+  for (const schema of [...SHARED_SCHEMAS, ...EVENT_SCHEMAS, ...SNAPSHOT_SCHEMAS]) app.addSchema(schema)
 
   // Around every route.
   const paths = knowAllMethods(app)
@@ -73,8 +79,13 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   // The routes.
   healthRoutes(app, { version, health: parts.health })
   appendRoutes(app, { log: parts.log, limits })
-  streamRoutes(app, { log: parts.log })
+  streamRoutes(app, { log: parts.log, snapshots: parts.snapshots })
   eventRoutes(app, { log: parts.log })
+  snapshotRoutes(app, {
+    snapshots: parts.snapshots,
+    snapshotEvery: parts.snapshotEvery,
+    maxStateBytes: limits.maxEventBytes,
+  })
   importRoutes(app, { log: parts.log, limits })
   migrationRoutes(app, parts.migrations)
   poolRoutes(app, { pool: parts.pool })

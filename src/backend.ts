@@ -16,6 +16,8 @@ import { MeasuredPool } from './db/pool.ts'
 import { applicationName, poolOptions } from './db/pool-options.ts'
 import { type PoolReport, poolReport } from './db/pool-report.ts'
 import { eventLogOptions, PostgresEventLog } from './db/postgres-event-log.ts'
+import type { SnapshotStore } from './db/snapshot-store.ts'
+import { PostgresSnapshots } from './db/snapshots.ts'
 import { AppError } from './errors.ts'
 import { lateBound } from './late-bound.ts'
 import { poolMetrics } from './metrics/pool.ts'
@@ -32,6 +34,7 @@ export interface BackendOptions {
 
 export interface Backend {
   log: EventLog
+  snapshots: SnapshotStore
   pool: PoolReport
   migrations: MigrationsForHttp
   /** What is known at the moment; undefined before there is anything to ask. */
@@ -65,6 +68,7 @@ export function createBackend(options: BackendOptions): Backend {
   const { settings, logger } = options
   const absent = () => new AppError('database_unavailable', 'The database is still being started.')
   const log = lateBound<EventLog>(absent)
+  const snapshots = lateBound<SnapshotStore>(absent)
   const pool = lateBound<PoolReport>(absent)
   const migrations = lateBound<MigrationsForHttp>(absent)
   const closing = new AbortController()
@@ -84,6 +88,7 @@ export function createBackend(options: BackendOptions): Backend {
     const url = settings.DATABASE_URL ?? (embedded as EmbeddedPostgres).url
     connected = connect(options, url, observer, storeObserver)
     log.bind(connected.log)
+    snapshots.bind(new PostgresSnapshots({ pool: connected.pool, schema: settings.DATABASE_SCHEMA }))
     migrations.bind(migrationsForHttp(connected.migrator, queryOf(connected.admin)))
     pool.bind(
       poolReport({
@@ -100,6 +105,7 @@ export function createBackend(options: BackendOptions): Backend {
 
   return {
     log: log.value,
+    snapshots: snapshots.value,
     pool: pool.value,
     migrations: migrations.value,
     health: () => connected && healthOf(connected),

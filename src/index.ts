@@ -6,17 +6,21 @@ import { translatePgError } from './db/pg-errors.ts'
 import { MeasuredPool } from './db/pool.ts'
 import { applicationName, poolOptions } from './db/pool-options.ts'
 import { eventLogOptions, PostgresEventLog, UNOBSERVED } from './db/postgres-event-log.ts'
+import { PostgresSnapshots } from './db/snapshots.ts'
 import { EventStore } from './library.ts'
 import { VERSION } from './version.ts'
 
+export type { SnapshotInfo } from './contract/snapshot-answers.ts'
 export type { Appended, ExpectedVersion, FailedCondition, StreamInfo } from './db/event-log.ts'
 export { AppError, ERRORS, type ErrorCode } from './errors.ts'
 export {
   EventStore,
   InMemoryEventStore,
   type NewEvent,
+  type NewSnapshot,
   type ReadFeedOptions,
   type ReadStreamOptions,
+  type Snapshot,
   type StoredEvent,
 } from './library.ts'
 export { runMigrations }
@@ -62,7 +66,8 @@ export async function openEventStore(options: OpenEventStoreOptions): Promise<Po
   })
   const pool = new MeasuredPool(poolOptions(settings, databaseUrl, applicationName(VERSION)))
   const log = new PostgresEventLog({ pool, ...eventLogOptions(settings), observer: UNOBSERVED })
-  const store = new PostgresEventStore(directUrl, schema, log, { onClose: () => pool.end() })
+  const snapshots = new PostgresSnapshots({ pool, schema })
+  const store = new PostgresEventStore(directUrl, schema, log, { snapshots, onClose: () => pool.end() })
   try {
     await pool.query('SELECT 1')
   } catch (error) {

@@ -2,7 +2,9 @@
 
 import { failure, multiVersionConflict, versionConflict } from './contract/append-answers.ts'
 import { type AppendLimits, readAppendBody, readMultiAppendBody } from './contract/append-body.ts'
-import { checkStreamId } from './contract/stream-id.ts'
+import { type SnapshotInfo, snapshotInfo, snapshotJson, snapshotRefused } from './contract/snapshot-answers.ts'
+import { readSnapshotBody } from './contract/snapshot-body.ts'
+import { checkStreamId, streamNotFound } from './contract/stream-id.ts'
 import type {
   Appended,
   AppendOutcome,
@@ -14,6 +16,8 @@ import type {
   StreamInfo,
 } from './db/event-log.ts'
 import { InMemoryEventLog } from './db/in-memory-event-log.ts'
+import { InMemorySnapshots } from './db/in-memory-snapshots.ts'
+import type { SnapshotStore, StoredSnapshot } from './db/snapshot-store.ts'
 import { parseJson } from './json/parse.ts'
 
 /** An event to append; members as in the HTTP contract. */
@@ -43,6 +47,22 @@ export interface StoredEvent {
   created_at: string
 }
 
+/** The state of a stream at one of its versions; members as in the HTTP contract. */
+export interface NewSnapshot {
+  version: number
+  /** Any JSON value; either this or `state_base64`. */
+  state?: unknown
+  state_base64?: string
+  content_type?: string
+}
+
+/** A snapshot as it was stored. */
+export interface Snapshot extends SnapshotInfo {
+  /** Parsed by JSON.parse, so numbers beyond a double are rounded here. */
+  state?: unknown
+  state_base64?: string
+}
+
 export interface ReadStreamOptions {
   from_version?: number
   direction?: Direction
@@ -64,16 +84,25 @@ export interface ReadFeedOptions {
 
 const DEFAULT_LIMITS: AppendLimits = { maxEvents: 1_000, maxEventBytes: 1024 * 1024, maxMetadataBytes: 64 * 1024 }
 const PAGE_EVENTS = 100
+const STATE_PAGE_EVENTS = 1_000
 const PAGE_BYTES = 16 * 1024 * 1024
 
-/** Appends and reads events. Every method rejects with an AppError that has a `code` of the catalogue. */
+export interface EventStoreOptions {
+  snapshots: SnapshotStore
+  limits?: AppendLimits
+  onClose?: () => Promise<void>
+}
+
+/** Appends and reads events, and keeps snapshots. Every method rejects with an AppError that has a `code` of the catalogue. */
 export class EventStore {
   readonly #log: EventLog
+  readonly #snapshots: SnapshotStore
   readonly #limits: AppendLimits
   readonly #onClose: () => Promise<void>
 
-  constructor(log: EventLog, options: { limits?: AppendLimits; onClose?: () => Promise<void> } = {}) {
+  constructor(log: EventLog, options: EventStoreOptions) {
     this.#log = log
+    this.#snapshots = options.snapshots
     this.#limits = options.limits ?? DEFAULT_LIMITS
     this.#onClose = options.onClose ?? (() => Promise.resolve())
   }
@@ -152,6 +181,46 @@ export class EventStore {
     return this.#log.readStreamInfo(checkStreamId(streamId))
   }
 
+  /**
+   * Stores the snapshot of a stream, or replaces one of the same or an older version.
+   * @throws AppError `stream_not_found`, `snapshot_older`, `snapshot_ahead`, `validation_failed`, …
+   */
+  async saveSnapshot(streamId: string, snapshot: NewSnapshot): Promise<SnapshotInfo> {
+    const prepared = readSnapshotBody(toBody(snapshot), checkStreamId(streamId), this.#limits.maxEventBytes)
+    const outcome = await this.#snapshots.save(prepared)
+    if (outcome.kind !== 'saved') throw snapshotRefused(outcome, prepared)
+    return snapshotInfo(outcome.snapshot)
+  }
+
+  /** The snapshot of a stream, or null. */
+  async readSnapshot(streamId: string): Promise<Snapshot | null> {
+    return toSnapshot((await this.#snapshots.read(checkStreamId(streamId))).snapshot)
+  }
+
+  /**
+   * Deletes the snapshot of a stream, if there is one.
+   * @throws AppError `stream_not_found`
+   */
+  async deleteSnapshot(streamId: string): Promise<void> {
+    if (!(await this.#snapshots.delete(checkStreamId(streamId)))) throw streamNotFound()
+  }
+
+  /**
+   * The snapshot of a stream and the first page of events after it, of one moment; `readStream` has the rest.
+   * `version` is 0 when the stream does not exist.
+   */
+  async readState(
+    streamId: string,
+    options: { limit?: number } = {},
+  ): Promise<{ version: number; snapshot: Snapshot | null; events: StoredEvent[] }> {
+    const { version, snapshot, events } = await this.#snapshots.readState({
+      streamId: checkStreamId(streamId),
+      limit: options.limit ?? STATE_PAGE_EVENTS,
+      maxBytes: PAGE_BYTES,
+    })
+    return { version, snapshot: toSnapshot(snapshot), events: events.map(({ json }) => toEvent(json)) }
+  }
+
   /** Last position; 0 when the store is empty. */
   head(): Promise<number> {
     return this.#log.head()
@@ -167,10 +236,14 @@ export class EventStore {
 /** The same store in memory, for unit tests: nothing is kept when the process ends. */
 export class InMemoryEventStore extends EventStore {
   constructor() {
-    super(new InMemoryEventLog())
+    const log = new InMemoryEventLog()
+    super(log, { snapshots: new InMemorySnapshots(log) })
   }
 }
 
 const toBody = (value: unknown): unknown => parseJson(Buffer.from(JSON.stringify(value)))
 
 const toEvent = (json: string): StoredEvent => JSON.parse(json) as StoredEvent
+
+const toSnapshot = (snapshot: StoredSnapshot | null): Snapshot | null =>
+  snapshot === null ? null : (JSON.parse(snapshotJson(snapshot)) as Snapshot)

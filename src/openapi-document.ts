@@ -15,6 +15,8 @@ export async function buildOpenApi(): Promise<string> {
     authorizer: loopbackAuthorizer(),
     lifecycle: new Lifecycle(),
     log: nobody,
+    snapshots: nobody,
+    snapshotEvery: 1,
     migrations: nobody,
     pool: nobody,
     health: nobody,

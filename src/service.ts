@@ -62,6 +62,8 @@ export async function startService({ settings, log }: ServiceOptions): Promise<S
     authorizer,
     lifecycle,
     log: backend.log,
+    snapshots: backend.snapshots,
+    snapshotEvery: settings.SNAPSHOT_EVERY,
     migrations: { migrations: backend.migrations, isHttpEnabled: () => mayMigrateOverHttp(settings) },
     pool: backend.pool,
     health: () => healthOf(lifecycle, backend),

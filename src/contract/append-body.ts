@@ -142,7 +142,8 @@ const eventCount = (item: unknown): number =>
 const isMembers = (value: unknown): value is Members =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof RawJson)
 
-function readMembers(value: unknown, pointer: string, known: Set<string>, report: Report): Members | undefined {
+/** The members of an object; the report hears of unknown ones, and of a value that is no object. */
+export function readMembers(value: unknown, pointer: string, known: Set<string>, report: Report): Members | undefined {
   if (!isMembers(value)) {
     report.violation(pointer, 'object')
     return undefined

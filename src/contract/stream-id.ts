@@ -30,3 +30,5 @@ export const streamIdInvalid = (pointer?: string): AppError =>
     'A stream id has 1 to 255 bytes of UTF-8 without control characters, and is not "." or "..".',
     pointer === undefined ? {} : { members: { errors: [{ pointer, rule: 'stream_id' }] } },
   )
+
+export const streamNotFound = (): AppError => new AppError('stream_not_found', 'The stream has no event.')

@@ -10,7 +10,8 @@ export interface Statement {
   values: unknown[]
 }
 
-type Row = (string | number | null)[]
+/** A row in row mode `array`. */
+export type Row = (string | number | null)[]
 
 /** One row at least: the stream's version or null, the event's version or null, its line or null. */
 export function streamStatement(schema: string, query: StreamQuery): Statement {
@@ -61,6 +62,15 @@ export function feedPage(rows: Row[], limit: number): FeedPage {
   return { head: Number(rows[0]?.[0] ?? 0), ...lines(rows, limit) }
 }
 
+/** A page of a stream's events, as part of a statement: rows of version and line, the line null beyond the size. */
+export const streamEvents = (
+  schema: string,
+  conditions: string[],
+  direction: Direction,
+  limit: string,
+  maxBytes: string,
+): string => page(`${quoteIdentifier(schema)}.events`, 'e.version', conditions, direction, limit, maxBytes)
+
 /** Rows: the ordering number and the line; a row beyond the page's size has no line, and says that more follows. */
 function page(
   events: string,
@@ -80,7 +90,8 @@ function page(
     ) AS e ORDER BY ${by}`
 }
 
-function lines(rows: Row[], limit: number): { events: EventLine[]; isFull: boolean } {
+/** The events among rows whose second and third columns are those of a page. */
+export function lines(rows: Row[], limit: number): { events: EventLine[]; isFull: boolean } {
   const events: EventLine[] = []
   for (const row of rows) {
     if (row[2] !== null) events.push({ at: Number(row[1]), json: row[2] as string })

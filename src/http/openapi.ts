@@ -88,6 +88,7 @@ const DESCRIPTION = [
 const TAGS = [
   { name: 'append', description: 'Store events.' },
   { name: 'read', description: 'Read events, streams and the feed of all events.' },
+  { name: 'snapshots', description: 'Keep the state of a stream, and rebuild it from there.' },
   { name: 'health', description: 'For probes.' },
   { name: 'operations', description: 'Migrations, pool and metrics.' },
   { name: 'documents', description: 'This description.' },
@@ -229,6 +230,14 @@ const MEMBERS: Partial<Record<ErrorCode, { detail: string; members: Json }>> = {
   event_id_reused: {
     detail: 'One event id is already used for another event.',
     members: { event_ids: ['0190c6f2-7c1e-7cc3-98c4-dc0c0c07398f'] },
+  },
+  snapshot_older: {
+    detail: 'A snapshot of version 200 is stored.',
+    members: { stream_id: 'order-123', version: 100, snapshot_version: 200 },
+  },
+  snapshot_ahead: {
+    detail: 'The stream is at version 142, not at 200.',
+    members: { stream_id: 'order-123', version: 200, current_version: 142 },
   },
   not_ready: { detail: 'The service is not ready: database.', members: { reasons: ['database'] } },
 }

@@ -70,6 +70,26 @@ export const StreamInfoSchema = Type.Object(
   { $id: 'StreamInfo', additionalProperties: false },
 )
 
+export const SnapshotSummarySchema = Type.Object(
+  { version, created_at: timestamp },
+  { $id: 'SnapshotSummary', additionalProperties: false },
+)
+
+export const StreamStandingSchema = Type.Object(
+  {
+    ...StreamInfoSchema.properties,
+    snapshot: Type.Unsafe<object | null>({
+      anyOf: [Type.Ref(SnapshotSummarySchema.$id as string), { type: 'null' }],
+      description: 'The stored snapshot, without its state.',
+    }),
+    events_since_snapshot: Type.Integer({
+      minimum: 0,
+      description: 'Events after the snapshot, or all of them; above `SNAPSHOT_EVERY` a new snapshot pays.',
+    }),
+  },
+  { $id: 'StreamStanding', additionalProperties: false },
+)
+
 const ref = (schema: TSchema) => Type.Ref(schema.$id as string)
 const next = (description: string) => Type.Unsafe<string | null>({ type: ['string', 'null'], description })
 
@@ -172,6 +192,8 @@ export const EVENT_SCHEMAS: TSchema[] = [
   EventSchema,
   AppendedSchema,
   StreamInfoSchema,
+  SnapshotSummarySchema,
+  StreamStandingSchema,
   AppendSchema,
   MultiAppendSchema,
   MultiAppendedSchema,

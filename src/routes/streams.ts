@@ -3,12 +3,12 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { isNotModified } from '../contract/preconditions.ts'
-import { checkStreamId } from '../contract/stream-id.ts'
+import { checkStreamId, streamNotFound } from '../contract/stream-id.ts'
 import type { Direction, EventLog, StreamPage, StreamQuery } from '../db/event-log.ts'
-import { AppError } from '../errors.ts'
+import type { SnapshotStore } from '../db/snapshot-store.ts'
 import { type LinePage, NDJSON_TYPE, sendLines } from '../http/ndjson.ts'
 import { negotiate } from '../http/negotiate.ts'
-import { StreamInfoSchema, StreamListSchema, StreamPageSchema, StreamParams } from './event-schemas.ts'
+import { StreamListSchema, StreamPageSchema, StreamParams, StreamStandingSchema } from './event-schemas.ts'
 import {
   DEFAULT_LIMIT,
   directionParameter,
@@ -25,6 +25,7 @@ import { problems } from './schemas.ts'
 
 export interface StreamRoutesOptions {
   log: EventLog
+  snapshots: SnapshotStore
 }
 
 const StreamReadQuery = Type.Object({
@@ -48,7 +49,7 @@ interface StreamRead {
 }
 
 /** `GET /streams/{stream_id}/events`, `GET /streams/{stream_id}`, `GET /streams`. */
-export function streamRoutes(app: FastifyInstance, { log }: StreamRoutesOptions): void {
+export function streamRoutes(app: FastifyInstance, { log, snapshots }: StreamRoutesOptions): void {
   app.get(
     '/streams/:stream_id/events',
     {
@@ -91,16 +92,20 @@ export function streamRoutes(app: FastifyInstance, { log }: StreamRoutesOptions)
         summary: 'Where a stream stands',
         params: StreamParams,
         response: {
-          200: Type.Ref(StreamInfoSchema.$id as string),
+          200: Type.Ref(StreamStandingSchema.$id as string),
           ...problems('stream_id_invalid', 'stream_not_found', ...READ_PROBLEMS),
         },
       },
     },
     async (request, reply) => {
       const streamId = checkStreamId((request.params as { stream_id: string }).stream_id)
+      // The snapshot first: whatever is appended in between, it is not ahead of the stream.
+      const snapshot = await snapshots.readSummary(streamId)
       const info = await log.readStreamInfo(streamId)
       if (info === null) throw streamNotFound()
-      return reply.header('etag', `"${info.version}"`).send(info)
+      return reply
+        .header('etag', `"${info.version}"`)
+        .send({ ...info, snapshot, events_since_snapshot: info.version - (snapshot?.version ?? 0) })
     },
   )
 
@@ -139,8 +144,6 @@ export function streamRoutes(app: FastifyInstance, { log }: StreamRoutesOptions)
     },
   )
 }
-
-export const streamNotFound = (): AppError => new AppError('stream_not_found', 'The stream has no event.')
 
 function streamQuery(streamId: string, read: StreamRead, isLines: boolean): StreamQuery {
   return {
