@@ -107,8 +107,10 @@ function barRow(bar: Bar): string {
   const sign = bar.atLeast === undefined ? '≤' : '≥'
   const limit = `${sign} ${bar.atLeast ?? bar.atMost} ${bar.unit}`
   const aim = bar.aim === undefined ? '' : `${sign} ${bar.aim} ${bar.unit}`
-  return `| ${bar.what} | ${bar.against} | ${spread(bar.reached)} ${bar.unit} | ${limit} | ${aim} | ${isMet(bar) ? 'yes' : '**no**'} |`
+  return `| ${bar.what} | ${bar.against} | ${spread(bar.reached)} ${bar.unit} | ${limit} | ${aim} | ${met(bar)} |`
 }
+
+const met = (bar: Bar): string => (Number.isFinite(bar.reached.median) ? (isMet(bar) ? 'yes' : '**no**') : '–')
 
 function section(
   { name, about, machine, rounds, seconds, othersCores, figures, notes }: Result,
@@ -147,6 +149,8 @@ const spread = ({ median, min, max }: Spread): string =>
   min === max ? number(median) : `${number(median)} (${number(min)} … ${number(max)})`
 
 function number(value: number): string {
+  // Processor time is only known on Linux, and JSON keeps NaN as null.
+  if (!Number.isFinite(value)) return 'not measured'
   if (value >= 1_000) return Math.round(value).toLocaleString('en')
   return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(value < 1 ? 3 : 2)
 }

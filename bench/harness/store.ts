@@ -35,11 +35,15 @@ export class Store {
     return FIRST_SERIAL + SERIALS_PER_LOAD * this.#loads++
   }
 
-  /** Appends of `eventsPerRequest` events without a condition, for `seconds`. */
-  append(seconds: number, connections: number, options: { streams?: number; eventsPerRequest?: number } = {}) {
+  /** Appends without a condition, of one event to one of {@link RANDOM_STREAMS} unless told otherwise. */
+  appends(options: { streams?: number; eventsPerRequest?: number } = {}): Work {
     const { streams = RANDOM_STREAMS, eventsPerRequest = 1 } = options
-    const work: Work = { kind: 'append', streams, eventsPerRequest, firstSerial: this.nextSerial() }
-    return this.load({ connections, seconds, work })
+    return { kind: 'append', streams, eventsPerRequest, firstSerial: this.nextSerial() }
+  }
+
+  /** As many such appends as are answered in `seconds`. */
+  append(seconds: number, connections: number, options?: { streams?: number; eventsPerRequest?: number }) {
+    return this.load({ connections, seconds, work: this.appends(options) })
   }
 
   /**

@@ -10,15 +10,8 @@ export const twoProcesses: Scenario = {
     const second = await startService(bench.closers, bench.program, { DATABASE_URL: store.databaseUrl })
     const rounds = await interleave(bench, {
       'one process': (seconds) => store.append(seconds, 64),
-      'two processes': (seconds) => {
-        const work = {
-          kind: 'append',
-          eventsPerRequest: 1,
-          streams: 1_000_000,
-          firstSerial: store.nextSerial(),
-        } as const
-        return store.load({ connections: 64, seconds, work }, [store.service, second])
-      },
+      'two processes': (seconds) =>
+        store.load({ connections: 64, seconds, work: store.appends() }, [store.service, second]),
     })
     await store.check()
     const { rows } = await store.client.query<{ deadlocks: string }>(
