@@ -123,10 +123,12 @@ export function readPidFile(dataFolder: string): PidFile | undefined {
   }
 }
 
-// A server works in its data folder; this tells it from a later process that got the same id.
+// Tells the server from a later process that got the same id. In a container even root may be kept from reading the
+// working folder of another user's process, but not its arguments.
 function worksIn(pid: number, dataFolder: string): boolean {
   if (process.platform !== 'linux') return true
   try {
+    if (readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(dataFolder)) return true
     return readlinkSync(`/proc/${pid}/cwd`) === realpathSync(dataFolder)
   } catch {
     return false
