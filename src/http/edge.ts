@@ -24,6 +24,8 @@ declare module 'fastify' {
     isAlwaysOpen?: boolean
     /** Answers carry `Cache-Control: no-store`. */
     isNeverCached?: boolean
+    /** Media types that a success can have beside JSON, a line or an event at a time; documents only. */
+    streamTypes?: readonly string[]
     /** The body is checked by the route; its schema documents. */
     checksBody?: boolean
     /** Answers for every method that the path does not have; made by the edge itself. */

@@ -3,7 +3,8 @@
 import { STATUS_CODES } from 'node:http'
 import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger'
 import type { FastifyInstance, FastifySchema } from 'fastify'
-import { AppError, ERRORS, type ErrorCode, toProblem } from '../errors.ts'
+import { ERRORS, type ErrorCode } from '../errors.ts'
+import { exampleOf, type Json, STREAMS } from './openapi-examples.ts'
 import { PREFIX_PARAMETERS } from './query.ts'
 
 /** What the edge needs to know about a route to complete its description. */
@@ -14,10 +15,10 @@ interface EdgeNotes {
   isBodyOptional: boolean
   ignoresParameters: boolean
   bodyTypes: readonly string[] | undefined
+  streamTypes: readonly string[]
   prefixParameters: Record<string, { description?: string }>
 }
 
-type Json = Record<string, unknown>
 interface Operation extends Json {
   parameters?: Json[]
   responses: Record<string, Json>
@@ -29,7 +30,6 @@ const NOTES = 'x-edge-notes'
 // What the generator writes when a schema says nothing.
 const NO_DESCRIPTION = 'Default Response'
 const CODES = 'x-problem-codes'
-const REQUEST_ID = 'req-7f3a'
 
 // What any request can be answered with before a route sees it.
 const PROTOCOL: ErrorCode[] = [
@@ -104,6 +104,7 @@ function withNotes(schema: FastifySchema | undefined, route: RouteNotes): Fastif
     isBodyOptional: config.isBodyOptional === true,
     ignoresParameters: querystring?.['additionalProperties'] === true,
     bodyTypes: config.bodyTypes,
+    streamTypes: config.streamTypes ?? [],
     prefixParameters: (querystring?.[PREFIX_PARAMETERS] ?? {}) as EdgeNotes['prefixParameters'],
   }
   const described = { ...schema, [NOTES]: notes } as FastifySchema & Json
@@ -119,6 +120,7 @@ interface RouteNotes {
     isAlwaysOpen?: boolean
     isBodyOptional?: boolean
     bodyTypes?: readonly string[]
+    streamTypes?: readonly string[]
   }
 }
 
@@ -141,6 +143,9 @@ function completeOperation(operation: Operation): void {
   for (const [prefix, parameter] of Object.entries(notes.prefixParameters)) {
     operation.parameters = [...(operation.parameters ?? []), familyParameter(prefix, parameter)]
   }
+
+  const success = operation.responses['200']?.['content'] as Record<string, Json> | undefined
+  for (const type of notes.streamTypes) if (success !== undefined) success[type] = STREAMS[type] as Json
 
   const codes = new Map<number, ErrorCode[]>()
   const add = (...added: ErrorCode[]) => {
@@ -202,47 +207,4 @@ function problemResponse(codes: ErrorCode[], status?: number, description?: stri
       },
     },
   }
-}
-
-// Members that a problem has beside the standard ones, as the service answers them.
-const MEMBERS: Partial<Record<ErrorCode, { detail: string; members: Json }>> = {
-  validation_failed: {
-    detail: 'limit must be a whole number from 1 to 1000.',
-    members: { errors: [{ pointer: 'query/limit', rule: 'out_of_range' }] },
-  },
-  forbidden: { detail: 'The token lacks the scope append.', members: { scope: 'append' } },
-  not_acceptable: {
-    detail: 'This route answers with application/json.',
-    members: { offered: ['application/json'] },
-  },
-  payload_too_large: {
-    detail: 'The body is larger than 5242880 bytes.',
-    members: { limit_bytes: 5_242_880 },
-  },
-  version_conflict: {
-    detail: 'The stream order-123 is at version 6, not 4.',
-    members: { stream_id: 'order-123', expected_version: 4, current_version: 6 },
-  },
-  unstorable_value: {
-    detail: '/events/0/data/name: nul_character',
-    members: { errors: [{ pointer: '/events/0/data/name', rule: 'nul_character' }] },
-  },
-  event_id_reused: {
-    detail: 'One event id is already used for another event.',
-    members: { event_ids: ['0190c6f2-7c1e-7cc3-98c4-dc0c0c07398f'] },
-  },
-  snapshot_older: {
-    detail: 'A snapshot of version 200 is stored.',
-    members: { stream_id: 'order-123', version: 100, snapshot_version: 200 },
-  },
-  snapshot_ahead: {
-    detail: 'The stream is at version 142, not at 200.',
-    members: { stream_id: 'order-123', version: 200, current_version: 142 },
-  },
-  not_ready: { detail: 'The service is not ready: database.', members: { reasons: ['database'] } },
-}
-
-function exampleOf(code: ErrorCode, status = ERRORS[code].status): Json {
-  const { detail, members } = MEMBERS[code] ?? { detail: `${ERRORS[code].title}.`, members: {} }
-  return toProblem(new AppError(code, detail, { members, status }), REQUEST_ID)
 }

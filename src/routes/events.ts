@@ -81,7 +81,7 @@ export function eventRoutes(app: FastifyInstance, { log, ...live }: EventRoutesO
   app.get(
     '/events',
     {
-      config: { scope: 'read' },
+      config: { scope: 'read', streamTypes: ['application/x-ndjson', 'text/event-stream'] },
       schema: {
         operationId: 'readFeed',
         tags: ['read'],
