@@ -11,14 +11,14 @@ DO $$
 DECLARE
     flaws TEXT;
 BEGIN
-    SELECT string_agg(flaw, '; ' ORDER BY place) INTO flaws
+    SELECT string_agg(flaw, '; ' ORDER BY place, flaw) INTO flaws
     FROM (
         SELECT 0, 'it is not an ordinary table'
         FROM pg_class WHERE oid = 'snapshots'::regclass AND relkind <> 'r'
         UNION ALL
-        SELECT 1, format('column %s is %s, not %s', expected.name,
-            coalesce(format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attnotnull THEN ' not null' ELSE '' END, 'missing'),
-            expected.type)
+        SELECT 1, CASE WHEN a.attname IS NULL THEN format('column %s is missing', expected.name)
+            ELSE format('column %s is %s%s, not %s', expected.name, format_type(a.atttypid, a.atttypmod),
+                CASE WHEN a.attnotnull THEN ' not null' END, expected.type) END
         FROM (VALUES
             ('stream_id', 'text not null'), ('version', 'bigint not null'), ('state_data', 'bytea not null'),
             ('created_at', 'timestamp with time zone not null')

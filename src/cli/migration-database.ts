@@ -14,6 +14,12 @@ export interface MigrateOptions {
   json?: boolean
 }
 
+/** Where results and progress go. */
+export interface Output {
+  out(text: string): void
+  err(text: string): void
+}
+
 /** What scripts may rely on. */
 export const EXIT = { drift: 2, locked: 3, failed: 4 } as const
 
@@ -42,19 +48,20 @@ const EXIT_BY_KIND: Record<MigrationErrorKind, number> = {
  */
 export async function withMigrator(
   options: MigrateOptions,
+  output: Output,
   work: (migrator: Migrator) => Promise<void>,
 ): Promise<void> {
   try {
     const { settings } = loadSettings(withEnvFile(process.env, process.cwd()))
     const given = options.databaseUrl ?? settings.DATABASE_DIRECT_URL ?? settings.DATABASE_URL
-    const embedded = given === undefined ? await embeddedDatabase(settings.DATA_DIR) : undefined
+    const embedded = given === undefined ? await embeddedDatabase(settings.DATA_DIR, output) : undefined
     try {
       const migrator = new Migrator({
         connectionString: given ?? (embedded?.url as string),
         schema: options.schema ?? settings.DATABASE_SCHEMA,
         lockTimeoutMs: settings.MIGRATION_LOCK_TIMEOUT_MS,
         ...(options.folder === undefined ? {} : { folder: options.folder }),
-        log: (line) => (options.json ? process.stderr : process.stdout).write(`${line}\n`),
+        log: (line) => (options.json ? output.err(`${line}\n`) : output.out(`${line}\n`)),
       })
       await work(migrator)
     } finally {
@@ -65,10 +72,10 @@ export async function withMigrator(
   }
 }
 
-async function embeddedDatabase(dataDir: string): Promise<{ url: string; stop(): Promise<void> }> {
+async function embeddedDatabase(dataDir: string, { err }: Output): Promise<{ url: string; stop(): Promise<void> }> {
   const running = connectToRunningEmbedded(dataDir)
   if (running !== undefined) return { url: running.url, stop: async () => {} }
-  const tell = (line: string) => void process.stderr.write(`${line}\n`)
+  const tell = (line: string) => err(`${line}\n`)
   return startEmbeddedPostgres({ dataDir, log: { info: tell, warn: tell, error: tell }, mayMoveData: true })
 }
 

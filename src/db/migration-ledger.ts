@@ -108,10 +108,12 @@ export function refusal({ status, current, latest, migrations }: MigrationStatus
   )
 }
 
-/** Makes the schema and the table. Needs no CREATE on the database when the schema exists. */
+/** Makes the schema and the table where they are absent; what is there needs no right to make it. */
 export async function createLedger(query: RunQuery, schema: string): Promise<void> {
   await createSchema(query, schema)
-  await query(`CREATE TABLE IF NOT EXISTS ${table(schema)} (
+  const { rows } = await query('SELECT to_regclass($1) IS NULL AS is_absent', [table(schema)])
+  if (!rows[0]?.['is_absent']) return
+  await query(`CREATE TABLE ${table(schema)} (
     version INTEGER PRIMARY KEY,
     name TEXT NOT NULL,
     checksum TEXT NOT NULL,

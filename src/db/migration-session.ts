@@ -10,7 +10,7 @@ import { rfc3339 } from './sql.ts'
 
 const OLDEST_MAJOR = 15
 const CONNECT_TIMEOUT_MS = 10_000
-const PROBE_TIMEOUT_MS = 2_000
+const PROBE_TIMEOUT_MS = 1_000
 const PROBE_ROUNDS = 3
 const POLL_MS = { least: 50, most: 500 }
 
@@ -73,7 +73,8 @@ export class MigrationSession {
       const { rows } = await this.query('SELECT pg_try_advisory_lock($1::bigint) AS is_ours', [this.#lockKey])
       if (rows[0]?.['is_ours']) return
       const holder = await this.#holder()
-      if (performance.now() + pauseMs > deadlineAt) {
+      const leftMs = deadlineAt - performance.now()
+      if (leftMs <= 0) {
         const who = holder === undefined ? 'which has just ended' : describeHolder(holder)
         throw new MigrationError('locked', `another process is migrating: ${who}`, holder && { holder })
       }
@@ -81,7 +82,7 @@ export class MigrationSession {
         this.#options.log(`waiting for another process that migrates: ${describeHolder(holder)}`)
         shown = holder.pid
       }
-      await sleep(pauseMs * (0.5 + Math.random() / 2))
+      await sleep(Math.min(pauseMs * (0.5 + Math.random() / 2), leftMs))
     }
   }
 
@@ -122,7 +123,7 @@ const POOLER_ADVICE =
   'Locks of a session do not survive a pooler in transaction mode: set DATABASE_DIRECT_URL to the database itself'
 
 /** Advisory locks belong to one database already; the key keeps the stores within it apart. */
-export const lockKeyOf = (schema: string): string =>
+const lockKeyOf = (schema: string): string =>
   createHash('sha256').update(`annals migrations of ${schema}`).digest().readBigInt64BE().toString()
 
 export const describeHolder = ({ pid, application_name: name, since }: LockHolder): string =>
@@ -136,24 +137,34 @@ const newClient = (connectionString: string): pg.Client =>
     keepAlive: true,
   })
 
+/** What matters about a server before anything is done on it. */
+export interface ServerFacts {
+  major: number
+  /** As the server says it, for instance `14.12`. */
+  version: string
+  encoding: string
+  is_standby: boolean
+}
+
+/** Why Annals can't work on such a server, in words; undefined when it can. */
+export function serverRefusal({ major, version, encoding, is_standby: isStandby }: ServerFacts): string | undefined {
+  if (major < OLDEST_MAJOR) return `PostgreSQL ${version} is too old: Annals needs ${OLDEST_MAJOR} or newer`
+  if (encoding !== 'UTF8') {
+    return `the database has the encoding ${encoding}, and event data are UTF-8: create one with ENCODING 'UTF8' TEMPLATE template0`
+  }
+  return isStandby ? 'the server is a standby and only reads: connect to the primary' : undefined
+}
+
 /** The server's major version. */
 async function refuseServer(client: pg.Client): Promise<number> {
-  const { rows } = await client.query(
+  const { rows } = await client.query<ServerFacts>(
     `SELECT current_setting('server_version_num')::int / 10000 AS major, current_setting('server_version') AS version,
        current_setting('server_encoding') AS encoding, pg_is_in_recovery() AS is_standby`,
   )
-  const { major, version, encoding, is_standby: isStandby } = rows[0]
-  if (major < OLDEST_MAJOR) {
-    throw new MigrationError('refused', `PostgreSQL ${version} is too old: Annals needs ${OLDEST_MAJOR} or newer`)
-  }
-  if (encoding !== 'UTF8') {
-    throw new MigrationError(
-      'refused',
-      `the database has the encoding ${encoding}, and event data are UTF-8: create one with ENCODING 'UTF8' TEMPLATE template0`,
-    )
-  }
-  if (isStandby) throw new MigrationError('refused', 'the server is a standby and only reads: connect to the primary')
-  return major
+  const facts = rows[0] as ServerFacts
+  const reason = serverRefusal(facts)
+  if (reason !== undefined) throw new MigrationError('refused', reason)
+  return facts.major
 }
 
 /**

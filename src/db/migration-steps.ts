@@ -45,13 +45,14 @@ export async function inTransaction(
       const isLocked = IS_WORTH_A_RETRY.has((error as { code?: string }).code ?? '')
       if (!isLocked) throw error
       const holders = await tableHolders(session, options.schema)
-      if (performance.now() + pauseMs > deadlineAt) {
+      const leftMs = deadlineAt - performance.now()
+      if (leftMs <= 0) {
         throw new MigrationError('failed', `its tables stayed locked for ${options.lockTimeoutMs} ms${holders}`, {
           cause: error,
         })
       }
       options.log(`${name} waits for a lock and tries again${holders}`)
-      await sleep(pauseMs * (0.5 + Math.random() / 2))
+      await sleep(Math.min(pauseMs * (0.5 + Math.random() / 2), leftMs))
     }
   }
 }
@@ -168,9 +169,9 @@ async function tableHolders(session: MigrationSession, schema: string): Promise<
      GROUP BY a.pid, a.application_name, a.xact_start ORDER BY a.xact_start LIMIT 3`,
     [quoteIdentifier(schema)],
   )
-  const holders = rows.map(({ pid, name, seconds }) => {
-    const age = seconds === null ? '' : `, in a transaction for ${String(seconds)} s`
-    return `backend ${String(pid)} (${(name as string) || 'without a name'}${age})`
+  const holders = (rows as { pid: number; name: string; seconds: number | null }[]).map(({ pid, name, seconds }) => {
+    const age = seconds === null ? '' : `, in a transaction for ${seconds} s`
+    return `backend ${pid} (${name || 'without a name'}${age})`
   })
   return holders.length === 0 ? '' : `; locked by ${holders.join(', ')}`
 }

@@ -90,7 +90,7 @@ export class Migrator {
       const files = pendingFiles(status, this.files).filter(({ version }) => version <= to)
       if (files.length === 0) return []
       if (options.dryRun) return this.#tryOut(session, files)
-      await createLedger(session.query, this.#schema)
+      await this.#createLedger(session)
       const applied: AppliedMigration[] = []
       for (const file of files) {
         await session.checkLock()
@@ -149,7 +149,7 @@ export class Migrator {
         version,
         isLatest: version === this.files.at(-1)?.version,
       })
-      await createLedger(session.query, this.#schema)
+      await this.#createLedger(session)
       const note = `baseline by hand, not run`
       for (const file of files) {
         await record(session.query, this.#schema, file, { state: 'applied', durationMs: 0, by: MIGRATED_BY, note })
@@ -163,7 +163,7 @@ export class Migrator {
    * The ledger keeps the reason and who gave it.
    * @throws MigrationError `refused` when there is nothing to accept
    */
-  repair({ accept, reason }: { accept: string; reason: string }): Promise<MigrationEntry> {
+  async repair({ accept, reason }: { accept: string; reason: string }): Promise<MigrationEntry> {
     if (reason.trim() === '') throw new MigrationError('refused', 'a repair needs a reason')
     return this.#locked(undefined, async (session) => {
       const { migrations } = await readStatus(session.query, this.#schema, this.files)
@@ -210,6 +210,14 @@ export class Migrator {
     const status = await readStatus(session.query, this.#schema, this.files)
     refuseUnusable(status)
     return status
+  }
+
+  async #createLedger(session: MigrationSession): Promise<void> {
+    try {
+      await createLedger(session.query, this.#schema)
+    } catch (cause) {
+      throw new MigrationError('failed', `the ledger can't be made: ${describeFailure(cause, '')}`, { cause })
+    }
   }
 
   #known(version: number): number {

@@ -18,7 +18,7 @@ export interface SchemaDifference {
 }
 
 /** File with the description of a freshly migrated schema, beside the migrations. */
-export const SCHEMA_FILE = 'schema.json'
+const SCHEMA_FILE = 'schema.json'
 
 /** The description that belongs to the migrations of a folder. */
 export const readExpectedSchema = (folder: string): SchemaDescription =>
