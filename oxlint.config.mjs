@@ -6,8 +6,10 @@ const WHY = {
   index: 'src/index.ts is the door for other programs; inside the project import the file itself.',
   cli: 'A command is the outermost layer: it calls the service, nothing calls a command.',
   service: 'The service puts the parts together; a part that reaches for the whole can not be built or tested alone.',
+  backend: 'What is behind the HTTP service is handed to it by src/service.ts.',
   app: 'The app is handed its parts; a part that imports the app closes a circle.',
-  routesStandAlone: 'No route imports another; what two share goes to a file named *schemas.ts or *parameters.ts.',
+  routesStandAlone:
+    'No route imports another; what they share is in files that register no route: *schemas.ts, *parameters.ts, live.ts.',
   storeKnowsNoHttp: 'The store does not know HTTP: return data or throw an AppError, and let the route answer.',
   storeReports:
     'The store reports to its observers; what is counted is decided in src/metrics and wired in src/app.ts.',
@@ -18,6 +20,10 @@ const WHY = {
   contractIsBelow:
     'src/contract checks and shapes values, so that routes and commands can share it; it serves nothing.',
   storeIsHandedChecked: 'The store is handed values that src/contract has checked; it does not know requests.',
+  followKnowsEvents: 'Following knows events and how to wait for them; src/http and the routes make answers of that.',
+  storeIsFollowed: 'The store is followed; it does not know by whom.',
+  noHttpBehind: 'What is behind the HTTP service knows nothing of HTTP; src/service.ts joins the two.',
+  libraryIsNoServer: 'A program that uses the library must not load an HTTP server.',
   jsonKnowsText: 'src/json knows text and nothing else, so that its speed and its rules can be judged alone.',
   catalogueIsBelow: 'Everyone imports config and errors; an import back would tie everything to everything.',
   sql: 'SQL lives in src/db and migrations/, nowhere else: ask src/db for a function that answers the question.',
@@ -34,7 +40,7 @@ const types = { allowTypeImports: true }
 const packages = (names, message) => ({ regex: `^(${names})(/|$)`, message })
 
 const outermost = [to('main', WHY.main), to('index', WHY.index)]
-const aboveApp = [...outermost, to('cli', WHY.cli), to('service', WHY.service)]
+const aboveApp = [...outermost, to('cli', WHY.cli), to('service', WHY.service), to('backend', WHY.backend)]
 const aboveParts = [...aboveApp, to('app', WHY.app)]
 const noSql = packages('pg|pg-[a-z-]+|kysely', WHY.sql)
 const noPrometheus = packages('prom-client', WHY.promClient)
@@ -43,12 +49,28 @@ const noPrometheus = packages('prom-client', WHY.promClient)
 const LAYERS = {
   'src/**': [...outermost, noSql, noPrometheus],
   'src/main.ts': [noSql, noPrometheus],
-  'src/index.ts': [to('main', WHY.main), to('cli', WHY.cli), noSql, noPrometheus],
+  'src/{index,library}.ts': [
+    to('main', WHY.main),
+    to('cli', WHY.cli),
+    to('(app|service|backend|http|routes)', WHY.libraryIsNoServer),
+    packages('fastify|@fastify', WHY.libraryIsNoServer),
+    noSql,
+    noPrometheus,
+  ],
   'src/service.ts': [...outermost, to('cli', WHY.cli), noSql, noPrometheus],
+  'src/backend.ts': [
+    ...outermost,
+    to('cli', WHY.cli),
+    to('service', WHY.service),
+    to('(app|http|routes)', WHY.noHttpBehind),
+    packages('fastify|@fastify', WHY.noHttpBehind),
+    noSql,
+    noPrometheus,
+  ],
   'src/app.ts': [...aboveApp, to('db', WHY.partsAreHandedOver, types), noSql, noPrometheus],
   'src/routes/**': [
     ...aboveParts,
-    { group: ['./*', '!./*schemas.ts', '!./*parameters.ts'], message: WHY.routesStandAlone },
+    { group: ['./*', '!./*schemas.ts', '!./*parameters.ts', '!./live.ts'], message: WHY.routesStandAlone },
     to('db', WHY.partsAreHandedOver, types),
     to('metrics', WHY.metricsAreHandedOver, types),
     noSql,
@@ -74,13 +96,22 @@ const LAYERS = {
     to('routes', WHY.storeKnowsNoHttp),
     to('http', WHY.storeKnowsNoHttp),
     to('contract', WHY.storeIsHandedChecked),
+    to('follow', WHY.storeIsFollowed),
     packages('fastify|@fastify', WHY.storeKnowsNoHttp),
     to('metrics', WHY.storeReports),
     noPrometheus,
   ],
+  'src/follow/**': [
+    ...aboveParts,
+    to('(routes|http|contract|metrics)', WHY.followKnowsEvents),
+    packages('fastify|@fastify', WHY.followKnowsEvents),
+    to('db', WHY.partsAreHandedOver, types),
+    noSql,
+    noPrometheus,
+  ],
   'src/contract/**': [
     ...aboveParts,
-    to('(routes|http|metrics)', WHY.contractIsBelow),
+    to('(routes|http|follow|metrics)', WHY.contractIsBelow),
     packages('fastify|@fastify', WHY.contractIsBelow),
     to('db', WHY.partsAreHandedOver, types),
     noSql,
@@ -88,14 +119,14 @@ const LAYERS = {
   ],
   'src/json/**': [
     ...aboveParts,
-    to('(routes|http|contract|db|metrics|config)', WHY.jsonKnowsText),
+    to('(routes|http|contract|follow|db|metrics|config)', WHY.jsonKnowsText),
     packages('fastify|@fastify', WHY.jsonKnowsText),
     noSql,
     noPrometheus,
   ],
   'src/{config,errors}.ts': [
     ...aboveParts,
-    to('(routes|http|contract|db|metrics|json)', WHY.catalogueIsBelow),
+    to('(routes|http|contract|follow|db|metrics|json)', WHY.catalogueIsBelow),
     noSql,
     noPrometheus,
   ],

@@ -63,12 +63,13 @@ const REACHES_UP = {
   index: 'src/index.ts is the door for other programs',
   'cli/serve': 'A command is the outermost layer',
   service: 'The service puts the parts together',
+  backend: 'What is behind the HTTP service is handed to it',
   app: 'The app is handed its parts',
 }
 
 /** Importing file, imported module, and the beginning of our sentence that says why not. */
 const WRONG_ARROWS: [string, string, string][] = [
-  ...['db', 'http', 'routes', 'metrics', 'contract', 'json'].flatMap((folder) =>
+  ...['db', 'http', 'routes', 'metrics', 'contract', 'follow', 'json'].flatMap((folder) =>
     Object.entries(REACHES_UP).map(([up, why]): [string, string, string] => [`${folder}/x`, `../${up}.ts`, why]),
   ),
   ...['config', 'errors'].flatMap((file) =>
@@ -78,7 +79,28 @@ const WRONG_ARROWS: [string, string, string][] = [
   ['app', './cli/serve.ts', REACHES_UP['cli/serve']],
   ['app', './db/pool.ts', 'Routes and edges are handed bound functions'],
   ['service', './cli/serve.ts', REACHES_UP['cli/serve']],
+  ['app', './backend.ts', REACHES_UP.backend],
   ['index', './cli/serve.ts', REACHES_UP['cli/serve']],
+  ...['app', 'service', 'backend', 'http/edge', 'routes/events'].map((part): [string, string, string] => [
+    'library',
+    `./${part}.ts`,
+    'A program that uses the library must not load',
+  ]),
+  ['library', 'fastify', 'A program that uses the library must not load'],
+  ...['app', 'http/edge', 'routes/events'].map((part): [string, string, string] => [
+    'backend',
+    `./${part}.ts`,
+    'What is behind the HTTP service knows nothing',
+  ]),
+  ['backend', './service.ts', REACHES_UP.service],
+  ['backend', './cli/serve.ts', REACHES_UP['cli/serve']],
+  ['db/x', '../follow/feed-tail.ts', 'The store is followed'],
+  ...['http/edge', 'routes/events', 'contract/append-body', 'metrics/registry'].map(
+    (part): [string, string, string] => ['follow/x', `../${part}.ts`, 'Following knows events'],
+  ),
+  ['follow/x', 'fastify', 'Following knows events'],
+  ['follow/x', '../db/pool.ts', 'Routes and edges are handed bound functions'],
+  ['contract/x', '../follow/feed-tail.ts', 'src/contract checks and shapes values'],
   ['cli/import', '../main.ts', REACHES_UP.main],
   ['logger', './main.ts', REACHES_UP.main],
   ['routes/x', './events.ts', 'No route imports another'],
@@ -103,12 +125,24 @@ const WRONG_ARROWS: [string, string, string][] = [
   ['contract/x', '../metrics/registry.ts', 'src/contract checks and shapes values'],
   ['contract/x', 'fastify', 'src/contract checks and shapes values'],
   ['contract/x', '../db/pool.ts', 'Routes and edges are handed bound functions'],
-  ...['routes/events', 'http/edge', 'contract/append-body', 'db/pool', 'metrics/registry', 'config'].map(
-    (below): [string, string, string] => ['json/x', `../${below}.ts`, 'src/json knows text and nothing else'],
-  ),
-  ...['routes/events', 'http/edge', 'contract/append-body', 'db/pool', 'metrics/registry', 'json/scan'].map(
-    (above): [string, string, string] => ['errors', `./${above}.ts`, 'Everyone imports config and errors'],
-  ),
+  ...[
+    'routes/events',
+    'http/edge',
+    'contract/append-body',
+    'follow/feed-tail',
+    'db/pool',
+    'metrics/registry',
+    'config',
+  ].map((below): [string, string, string] => ['json/x', `../${below}.ts`, 'src/json knows text and nothing else']),
+  ...[
+    'routes/events',
+    'http/edge',
+    'contract/append-body',
+    'follow/feed-tail',
+    'db/pool',
+    'metrics/registry',
+    'json/scan',
+  ].map((above): [string, string, string] => ['errors', `./${above}.ts`, 'Everyone imports config and errors']),
   ...[
     'main',
     'index',
@@ -119,15 +153,26 @@ const WRONG_ARROWS: [string, string, string][] = [
     'routes/x',
     'http/x',
     'contract/x',
+    'follow/x',
     'json/x',
     'metrics/x',
   ].flatMap((file): [string, string, string][] => [
     [file, 'pg', 'SQL lives in src/db and migrations/'],
     [file, 'kysely', 'SQL lives in src/db and migrations/'],
   ]),
-  ...['main', 'app', 'service', 'logger', 'cli/x', 'routes/x', 'http/x', 'contract/x', 'json/x', 'db/x'].map(
-    (file): [string, string, string] => [file, 'prom-client', 'Only src/metrics knows Prometheus'],
-  ),
+  ...[
+    'main',
+    'app',
+    'service',
+    'logger',
+    'cli/x',
+    'routes/x',
+    'http/x',
+    'contract/x',
+    'follow/x',
+    'json/x',
+    'db/x',
+  ].map((file): [string, string, string] => [file, 'prom-client', 'Only src/metrics knows Prometheus']),
   ['http/x', 'node:process', 'Use the global `process`'],
 ]
 
