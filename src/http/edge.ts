@@ -1,14 +1,13 @@
 // What happens to every request before its route: counted, checked, authorised. Each route gets a function of its
 // own that closes over what it declared, so nothing has to be looked up per request.
 
-import type { ServerResponse } from 'node:http'
 import { type TSchema, Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import type { Authorizer, RouteScope } from './authorizer.ts'
 import { bodyPolicy } from './body-policy.ts'
 import { checkHeaders } from './headers.ts'
 import type { Lifecycle } from './lifecycle.ts'
-import type { RequestReport, RequestReporter } from './request-report.ts'
+import { type RequestReporter, requestEnds } from './request-report.ts'
 import type { Grant } from './tokens.ts'
 import { validatorCompiler } from './validation.ts'
 
@@ -43,9 +42,6 @@ export interface EdgeOptions {
   reporter: RequestReporter
   maxBodyBytes: number
 }
-
-const reportOf = Symbol('report')
-type TrackedResponse = ServerResponse & { [reportOf]?: RequestReport }
 
 /** Adds the edge to every route that is registered after it. @throws Error for a route without a scope */
 export function edge(app: FastifyInstance, options: EdgeOptions): void {
@@ -88,16 +84,14 @@ function enterRoute(route: RouteOptions, options: EdgeOptions) {
 }
 
 function enter(request: FastifyRequest, reply: FastifyReply, options: EdgeOptions, route: string): void {
-  const response = reply.raw as TrackedResponse
+  const response = reply.raw
   reply.header('x-request-id', request.id)
   reply.header('x-content-type-options', 'nosniff')
   if (options.lifecycle.isDraining) reply.header('connection', 'close')
   options.lifecycle.enter(response)
-  response[reportOf] = options.reporter.begin(request.raw, request.id, route)
-  response.on('close', exit)
-
-  function exit(): void {
+  options.reporter.begin(request.raw, response, request.id, route)
+  response.on('close', () => {
     options.lifecycle.exit(response)
-    response[reportOf]?.end(response)
-  }
+    requestEnds(response)
+  })
 }

@@ -7,6 +7,7 @@ import type { LiveSink } from '../follow/follow-hub.ts'
 import type { FollowEnd } from '../follow/follower.ts'
 import type { TailEvent } from '../follow/tail-event.ts'
 import { NDJSON_TYPE } from './ndjson.ts'
+import { streamBegins } from './request-report.ts'
 
 export const SSE_TYPE = 'text/event-stream'
 
@@ -34,6 +35,7 @@ abstract class LiveAnswer implements LiveSink {
     }
     this.response.writeHead(200, headers as Record<string, string>)
     this.response.flushHeaders()
+    streamBegins(this.response)
   }
 
   abstract event(event: TailEvent, at: number): void

@@ -33,13 +33,14 @@ export class RequestReporter {
     this.#log = log
   }
 
-  begin(request: IncomingMessage, requestId: string, route: string): RequestReport {
-    return new RequestReport(this, request, requestId, route, performance.now())
+  /** Ends by itself when the response is over. */
+  begin(request: IncomingMessage, response: ServerResponse, requestId: string, route: string): void {
+    ;(response as TrackedResponse)[reportOf] = new RequestReport(this, request, requestId, route)
   }
 
   /** Called by the report when its response is over. */
   ended(report: RequestReport, response: ServerResponse): void {
-    const durationMs = performance.now() - report.startedAt
+    const durationMs = (report.answeredAt ?? performance.now()) - report.startedAt
     const status = response.writableFinished || response.headersSent ? response.statusCode : CLIENT_CLOSED
     const method = report.request.method as string
     this.#timer(method, report.route, status).observe(durationMs / 1000)
@@ -81,25 +82,34 @@ export class RequestReporter {
   }
 }
 
-export class RequestReport {
+const reportOf = Symbol('report')
+type TrackedResponse = ServerResponse & { [reportOf]?: RequestReport }
+
+/** To be called where a response becomes a stream without an end: its time is what it took to begin. */
+export function streamBegins(response: ServerResponse): void {
+  const report = (response as TrackedResponse)[reportOf]
+  if (report !== undefined) report.answeredAt = performance.now()
+}
+
+/** To be called when a response is over, whole or not. */
+export function requestEnds(response: ServerResponse): void {
+  ;(response as TrackedResponse)[reportOf]?.end(response)
+}
+
+class RequestReport {
   readonly #reporter: RequestReporter
   readonly request: IncomingMessage
   readonly requestId: string
   readonly route: string
-  readonly startedAt: number
+  readonly startedAt = performance.now()
+  /** When a stream began; undefined for every other answer. */
+  answeredAt: number | undefined = undefined
 
-  constructor(
-    reporter: RequestReporter,
-    request: IncomingMessage,
-    requestId: string,
-    route: string,
-    startedAt: number,
-  ) {
+  constructor(reporter: RequestReporter, request: IncomingMessage, requestId: string, route: string) {
     this.#reporter = reporter
     this.request = request
     this.requestId = requestId
     this.route = route
-    this.startedAt = startedAt
   }
 
   end(response: ServerResponse): void {

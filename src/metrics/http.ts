@@ -20,7 +20,7 @@ export interface HttpGauges {
 export function httpMetrics(registry: MetricsRegistry, gauges: HttpGauges): HttpMetrics {
   const durations = new Histogram({
     name: 'http_server_request_duration_seconds',
-    help: 'Time from the head of a request to the end of its answer; status 499 is a client that went away.',
+    help: 'Time from the head of a request to the end of its answer, or to the begin of a stream; status 499: the client left.',
     buckets: SECONDS,
     registry,
   })
