@@ -35,9 +35,11 @@ $$;
 
 -- One row: the last position handed out. Whoever appends locks it until its commit, so positions
 -- are contiguous and in commit order. The low fill factor keeps its updates on the page (HOT).
+-- largest_event_bytes: no event has more bytes of data and metadata, so readers know how long a page may be.
 CREATE TABLE IF NOT EXISTS annals_head (
     singleton BOOLEAN PRIMARY KEY DEFAULT true CHECK (singleton),
     position BIGINT NOT NULL,
+    largest_event_bytes BIGINT NOT NULL,
     epoch UUID NOT NULL DEFAULT gen_random_uuid()
 ) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 
@@ -103,8 +105,9 @@ BEGIN
 END
 $$;
 
-INSERT INTO annals_head (position)
-SELECT coalesce(max(position), 0) FROM events
+INSERT INTO annals_head (position, largest_event_bytes)
+SELECT coalesce(max(position), 0), coalesce(max(octet_length(event_data) + coalesce(octet_length(metadata::TEXT), 0)), 0)
+FROM events
 ON CONFLICT (singleton) DO NOTHING;
 
 -- Byte order for GET /streams whatever the database's own collation; rebuilds the index, not the table.

@@ -5,6 +5,7 @@
 -- committed before the lock was granted, and a snapshot older than the lock would not.
 --
 -- Conditions come in groups that hold or fail as one (an atomic append to several streams is one group).
+--   largest_bytes    bytes of data and metadata of the largest event
 --   streams          the distinct streams of the batch
 --   condition_group  per condition: its group, ascending
 --   condition_stream per condition: index into streams
@@ -16,6 +17,7 @@
 -- 3 the group failed elsewhere; the version the stream had; the first version and position given.
 CREATE OR REPLACE FUNCTION annals_append(
     lock_timeout_ms INT,
+    largest_bytes BIGINT,
     streams TEXT[],
     condition_group INT[],
     condition_stream INT[],
@@ -58,7 +60,9 @@ BEGIN
     PERFORM set_config('lock_timeout', lock_timeout_ms::TEXT, true);
 
     -- Taken with all events of the batch in mind; given back below where a condition fails.
-    UPDATE annals_head SET position = annals_head.position + cardinality(event_ids)
+    UPDATE annals_head
+        SET position = annals_head.position + cardinality(event_ids),
+            largest_event_bytes = greatest(annals_head.largest_event_bytes, largest_bytes)
         RETURNING annals_head.position - cardinality(event_ids) INTO STRICT head_before;
     stamp := clock_timestamp();
     last_position := head_before;

@@ -47,7 +47,7 @@ export class AppendBatch {
   readonly #lockTimeoutMs: string
 
   constructor(schema: string, lockTimeoutMs: number) {
-    const parameters = Array.from({ length: Object.keys(TYPES).length + 1 }, (_, i) => `$${i + 1}`)
+    const parameters = Array.from({ length: Object.keys(TYPES).length + 2 }, (_, i) => `$${i + 1}`)
     this.text = `SELECT * FROM ${quoteIdentifier(schema)}.annals_append(${parameters.join(',')})`
     this.#lockTimeoutMs = String(lockTimeoutMs)
     this.#arrays = Object.fromEntries(
@@ -65,6 +65,7 @@ export class AppendBatch {
     const streams = new Map<string, number>()
     let condition = 0
     let group = 0
+    let largestBytes = 0
     for (const request of requests) {
       group++
       for (const append of request.appends) {
@@ -86,6 +87,7 @@ export class AppendBatch {
           if (event.contentType === null) arrays.eventContentTypes.null()
           else arrays.eventContentTypes.text(event.contentType)
           arrays.eventIsJson.bool(event.isJson)
+          largestBytes = Math.max(largestBytes, event.data.length + (event.metadata?.length ?? 0))
         }
       }
       for (const check of request.checks) {
@@ -93,7 +95,7 @@ export class AppendBatch {
         this.#condition(streams, group, check.streamId, check.expectedVersion, 0)
       }
     }
-    return [this.#lockTimeoutMs, ...Object.values(arrays).map((array) => array.finish())]
+    return [this.#lockTimeoutMs, String(largestBytes), ...Object.values(arrays).map((array) => array.finish())]
   }
 
   #condition(streams: Map<string, number>, group: number, streamId: string, expected: ExpectedVersion, count: number) {

@@ -87,6 +87,8 @@ export interface StreamQuery {
   limit: number
   /** A page ends after the event that brings it to this size. */
   maxBytes: number
+  /** The page may also end before, as the reader goes on anyway. */
+  mayBeShort?: boolean
   types?: string[]
 }
 
@@ -109,6 +111,8 @@ export interface FeedQuery {
   limit: number
   /** A page ends after the event that brings it to this size. */
   maxBytes: number
+  /** The page may also end before, as the reader goes on anyway. */
+  mayBeShort?: boolean
   types?: string[]
   streamPrefix?: string
   /** RFC 3339; inclusive. */

@@ -23,11 +23,12 @@ import { isSurelyNotApplied, translatePgError } from './pg-errors.ts'
 import type { MeasuredPool } from './pool.ts'
 import {
   eventStatement,
-  feedPage,
   feedStatement,
+  type PagePlan,
+  type ReadPage,
+  readPage,
   type Statement,
   storedEventsStatement,
-  streamPage,
   streamStatement,
 } from './read-events.ts'
 import { replayOutcome, type StoredEvent } from './replay.ts'
@@ -83,6 +84,8 @@ export class PostgresEventLog implements EventLog {
   readonly #batch: AppendBatch
   readonly #gate: AppendGate<GateAnswer>
   readonly #observer: EventLogObserver
+  /** As the last page said; undefined before the first. */
+  #largestEventBytes: number | undefined
   readonly #listeners = new Set<() => void>()
   #lastAppend: { position: number; at: number } | undefined
 
@@ -127,11 +130,19 @@ export class PostgresEventLog implements EventLog {
   }
 
   async readStream(query: StreamQuery): Promise<StreamPage> {
-    return streamPage(await this.#rows(streamStatement(this.#schema, query)), query.limit)
+    const { head, events, isFull } = await this.#page(streamStatement(this.#schema, query, this.#largestEventBytes))
+    return { version: head, events, isFull }
   }
 
   async readFeed(query: FeedQuery): Promise<FeedPage> {
-    return feedPage(await this.#rows(feedStatement(this.#schema, query)), query.limit)
+    const { head, events, isFull } = await this.#page(feedStatement(this.#schema, query, this.#largestEventBytes))
+    return { head, events, isFull }
+  }
+
+  async #page(plan: PagePlan): Promise<ReadPage> {
+    const page = readPage(await this.#rows(plan), plan.limit)
+    this.#largestEventBytes = page.largestEventBytes
+    return page
   }
 
   async readEvent(eventId: string): Promise<string | null> {

@@ -1,6 +1,6 @@
 // Reads of a stream, of the feed and of single events, as lines of JSON made by the database.
 
-import type { Direction, EventLine, FeedPage, FeedQuery, StreamPage, StreamQuery } from './event-log.ts'
+import type { Direction, EventLine, FeedQuery, StreamQuery } from './event-log.ts'
 import { EVENT_JSON, quoteIdentifier, rfc3339 } from './sql.ts'
 
 /** A statement in pg's form; `name` is there when its text has few variants, so that it can be prepared. */
@@ -13,53 +13,117 @@ export interface Statement {
 /** A row in row mode `array`. */
 export type Row = (string | number | null)[]
 
-/** One row at least: the stream's version or null, the event's version or null, its line or null. */
-export function streamStatement(schema: string, query: StreamQuery): Statement {
-  const events = `${quoteIdentifier(schema)}.events`
+/** What a page is asked for, and how much of it one statement can safely give. */
+export interface PagePlan extends Statement {
+  limit: number
+}
+
+// What an event has beside its data and metadata: its numbers, names and punctuation.
+const ENVELOPE_BYTES = 400
+// A page that had to be shorter than this is measured event by event instead.
+const MIN_SHORT_PAGE = 100
+
+interface Size {
+  limit: number
+  /** Every event has to be measured, because not every page of this length would be small enough. */
+  isMeasured: boolean
+}
+
+// Measuring the events of a page costs a third of its time, and is needed only where large ones are about.
+function sizeOf({ limit, maxBytes, mayBeShort = false }: PageSize, largestEventBytes: number | undefined): Size {
+  if (largestEventBytes === undefined) return { limit, isMeasured: true }
+  const fitting = Math.floor(maxBytes / (largestEventBytes + ENVELOPE_BYTES))
+  if (limit <= fitting) return { limit, isMeasured: false }
+  return mayBeShort && fitting >= MIN_SHORT_PAGE ? { limit: fitting, isMeasured: false } : { limit, isMeasured: true }
+}
+
+type PageSize = Pick<FeedQuery, 'limit' | 'maxBytes' | 'mayBeShort'>
+
+/** A page of one stream. `largestEventBytes` is what the last page said, if there was one. */
+export function streamStatement(schema: string, query: StreamQuery, largestEventBytes?: number): PagePlan {
+  const tables = quoteIdentifier(schema)
   const isForward = query.direction === 'forward'
-  const values: unknown[] = [query.streamId, query.limit, query.maxBytes]
+  const { limit, isMeasured } = sizeOf(query, largestEventBytes)
+  const values: unknown[] = [query.streamId, limit, ...(isMeasured ? [query.maxBytes] : [])]
   const conditions = ['e.stream_id = $1']
   const add = (condition: string, value: unknown) => conditions.push(condition.replace('?', `$${values.push(value)}`))
   if (query.fromVersion !== undefined) add(`e.version ${isForward ? '>=' : '<='} ?`, query.fromVersion)
   if (query.toVersion !== undefined) add('e.version <= ?', query.toVersion)
   if (query.types !== undefined) add('e.event_type = ANY(?::text[])', query.types)
-  // One statement, so the head is of the same snapshot as the events.
-  const text = `SELECT h.version, p.at, p.line
-    FROM (SELECT max(version) AS version FROM ${events} WHERE stream_id = $1) AS h
-    LEFT JOIN LATERAL (${page(events, 'e.version', conditions, query.direction, '$2', '$3')}) AS p ON true`
-  const shape = `${isForward ? 'f' : 'b'}${query.fromVersion === undefined ? '' : 'v'}${query.toVersion === undefined ? '' : 't'}`
-  return query.types === undefined ? { name: `annals_stream_${shape}`, text, values } : { text, values }
+  const head = `coalesce((SELECT max(version) FROM ${tables}.events WHERE stream_id = $1), 0)`
+  const text = pageStatement(tables, head, isMeasured, 'e.version', conditions, query.direction, ['$2', '$3'])
+  const bounds = `${query.fromVersion === undefined ? '' : 'v'}${query.toVersion === undefined ? '' : 't'}`
+  const name = `annals_stream_${query.direction}_${bounds}${isMeasured ? 'm' : ''}`
+  return { limit, text, values, ...(query.types === undefined ? { name } : {}) }
 }
 
-export function streamPage(rows: Row[], limit: number): StreamPage {
-  return { version: Number(rows[0]?.[0] ?? 0), ...lines(rows, limit) }
-}
-
-/** One row at least: the head, the event's position or null, its line or null. */
-export function feedStatement(schema: string, query: FeedQuery): Statement {
+/** A page of the feed. `largestEventBytes` is what the last page said, if there was one. */
+export function feedStatement(schema: string, query: FeedQuery, largestEventBytes?: number): PagePlan {
   const tables = quoteIdentifier(schema)
-  const values: unknown[] = [query.limit, query.maxBytes]
+  const { limit, isMeasured } = sizeOf(query, largestEventBytes)
+  const values: unknown[] = [limit, ...(isMeasured ? [query.maxBytes] : [])]
   const conditions: string[] = []
   const add = (condition: string, value: unknown) => conditions.push(condition.replace('?', `$${values.push(value)}`))
   if (query.after !== undefined) add('e.position > ?', query.after)
   if (query.before !== undefined) add('e.position < ?', query.before)
   if (query.upTo !== undefined) add('e.position <= ?', query.upTo)
   const bounds = values.length
-  if (query.types !== undefined) add('e.event_type = ANY(?::text[])', query.types)
-  if (query.streamPrefix !== undefined) add('starts_with(e.stream_id, ?)', query.streamPrefix)
-  if (query.since !== undefined) add('e.created_at >= ?::timestamptz', query.since)
-  if (query.until !== undefined) add('e.created_at < ?::timestamptz', query.until)
-  if (query.metadata !== undefined) add('e.metadata @> ?::jsonb', JSON.stringify(query.metadata))
+  addFilter(query, add)
   const isFiltered = values.length > bounds
-  const text = `SELECT h.position, p.at, p.line
-    FROM ${tables}.annals_head AS h
-    LEFT JOIN LATERAL (${page(`${tables}.events`, 'e.position', conditions, query.direction, '$1', '$2')}) AS p ON true`
+  const text = pageStatement(tables, 'position', isMeasured, 'e.position', conditions, query.direction, ['$1', '$2'])
   const shape = `${query.after === undefined ? '' : 'a'}${query.before === undefined ? '' : 'b'}${query.upTo === undefined ? '' : 't'}`
-  return isFiltered ? { text, values } : { name: `annals_feed_${query.direction}_${shape}`, text, values }
+  const name = `annals_feed_${query.direction}_${shape}${isMeasured ? 'm' : ''}`
+  return { limit, text, values, ...(isFiltered ? {} : { name }) }
 }
 
-export function feedPage(rows: Row[], limit: number): FeedPage {
-  return { head: Number(rows[0]?.[0] ?? 0), ...lines(rows, limit) }
+/**
+ * Rows of two columns: one with the head and the size of the largest event, then number and line of each event. One
+ * statement, so the head is of the same snapshot as the events.
+ */
+function pageStatement(
+  tables: string,
+  head: string,
+  isMeasured: boolean,
+  order: string,
+  conditions: string[],
+  direction: Direction,
+  [limit, maxBytes]: [string, string],
+): string {
+  const events = `${tables}.events`
+  const where = conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : ''
+  const rows = isMeasured
+    ? page(events, order, conditions, direction, limit, maxBytes)
+    : `SELECT ${order}, ${EVENT_JSON} FROM ${events} AS e ${where}
+        ORDER BY ${order} ${direction === 'forward' ? 'ASC' : 'DESC'} LIMIT ${limit}`
+  return `SELECT ${head} AS at, largest_event_bytes::text AS line FROM ${tables}.annals_head UNION ALL (${rows})`
+}
+
+/** What a page statement gave. */
+export interface ReadPage {
+  /** Of the stream, or of the store. */
+  head: number
+  largestEventBytes: number
+  events: EventLine[]
+  isFull: boolean
+}
+
+const OPEN_BRACE = 0x7b
+
+/** Rows of {@link streamStatement} and {@link feedStatement}. */
+export function readPage(rows: Row[], limit: number): ReadPage {
+  const result: ReadPage = { head: 0, largestEventBytes: 0, events: [], isFull: false }
+  for (const [at, line] of rows as [number, string | null][]) {
+    if (line === null) continue
+    if (line.charCodeAt(0) === OPEN_BRACE) {
+      result.events.push({ at, json: line })
+    } else {
+      result.head = at
+      result.largestEventBytes = Number(line)
+    }
+  }
+  const found = rows.length - 1
+  result.isFull = found === limit || result.events.length < found
+  return result
 }
 
 /** A page of a stream's events, as part of a statement: rows of version and line, the line null beyond the size. */

@@ -36,6 +36,7 @@ export interface SnapshotsTable {
 export interface HeadTable {
   singleton: Generated<boolean>
   position: Int8
+  largest_event_bytes: Int8
   epoch: Generated<string>
 }
 

@@ -114,6 +114,7 @@ export class FeedTail {
       direction: 'forward',
       limit: PAGE_EVENTS,
       maxBytes: PAGE_BYTES,
+      mayBeShort: true,
     })
     if (head < this.#position) {
       this.#position = head

@@ -184,6 +184,7 @@ export class Follower implements TailListener {
       direction: 'forward',
       limit: PAGE_EVENTS,
       maxBytes: PAGE_BYTES,
+      mayBeShort: true,
     })
     if (page.isFull) return { events: page.events, seenUpTo: 0, isEnd: false }
     const seenUpTo = Math.min(page.head, upTo ?? page.head)
@@ -197,6 +198,7 @@ export class Follower implements TailListener {
       direction: 'forward',
       limit: PAGE_EVENTS,
       maxBytes: PAGE_BYTES,
+      mayBeShort: true,
       ...(query.types === undefined ? {} : { types: query.types }),
     })
     return { events: page.events, seenUpTo: page.isFull ? 0 : page.version, isEnd: !page.isFull }

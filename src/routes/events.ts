@@ -166,6 +166,7 @@ function feedQuery(read: FeedRead, isLines: boolean): FeedQuery {
     direction,
     limit: read.limit ?? (isLines ? MAX_PAGE_EVENTS : DEFAULT_LIMIT),
     maxBytes: isLines ? LINE_PAGE_BYTES : MAX_PAGE_BYTES,
+    mayBeShort: isLines,
     ...(direction === 'forward' ? { after: read.after ?? 0 } : {}),
     ...(read.before === undefined ? {} : { before: read.before }),
     ...(read.type === undefined ? {} : { types: read.type }),

@@ -346,7 +346,7 @@ t.test('Plain writers and the append function share one order, and two writers n
   await a.query('COMMIT')
   t.equal((await loser).rowCount, 0)
 
-  const append = `SELECT first_position FROM annals_append(1000, ARRAY['s'], ARRAY[1], ARRAY[1], ARRAY[-1]::bigint[], ARRAY[1],
+  const append = `SELECT first_position FROM annals_append(1000, 0, ARRAY['s'], ARRAY[1], ARRAY[1], ARRAY[-1]::bigint[], ARRAY[1],
     '{}'::uuid[], '{}'::int[], ARRAY[1], ARRAY[0], ARRAY[gen_random_uuid()], ARRAY['T'], ARRAY[''::bytea], ARRAY[NULL]::jsonb[],
     ARRAY[NULL]::text[], ARRAY[true])`
   await Promise.all([

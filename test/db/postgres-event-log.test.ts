@@ -130,6 +130,24 @@ t.test('a pool without a free connection is exhausted, and the store recovers', 
   t.equal((await store.append('s', [{ type: 'A' }])).version, 1)
 })
 
+t.test('a page ends where it becomes too large, and the next one goes on from there', async (t) => {
+  const { store } = await openStore(t)
+  await store.append('s', [{ type: 'Small' }, { type: 'Small' }])
+  t.equal((await store.readFeed({ limit: 1000 })).events.length, 2, 'all are known to be small')
+  const large = 'x'.repeat(1024 * 1024 - 2)
+  for (let i = 0; i < 5; i++) await store.append('s', Array.from({ length: 4 }, () => ({ type: 'Large', data: large })))
+  for (const read of [
+    async (after: number) => (await store.readFeed({ after, limit: 1000 })).events.map(({ position }) => position),
+    async (after: number) =>
+      (await store.readStream('s', { from_version: after + 1, limit: 1000 })).events.map(({ version }) => version),
+  ]) {
+    await read(0)
+    const first = await read(0)
+    t.ok(first.length > 10 && first.length < 22, `${first.length} of 22 events`)
+    t.same([...first, ...(await read(first.at(-1) as number))], Array.from({ length: 22 }, (_, i) => i + 1))
+  }
+})
+
 t.test('a store that is not migrated says so', async (t) => {
   const { url } = await createTestDatabase(t)
   const store = await openEventStore({ databaseUrl: url })
