@@ -58,11 +58,13 @@ const plainly = (client: pg.Client, stream: string, version: number, hex: string
     [stream, version, hex],
   )
 
-/** The backend of a statement on snapshots that waits for a lock. */
-async function waitingBackend(watcher: pg.Client): Promise<number> {
+/** The backend of a statement on snapshots that waits for a lock; one that was killed is seen for a while. */
+async function waitingBackend(watcher: pg.Client, killed: number[] = []): Promise<number> {
   for (const until = Date.now() + 10_000; Date.now() < until; await sleep(5)) {
     const { rows } = await watcher.query(
-      `SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'annals test of snapshots'`,
+      `SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND pid <> ALL($1)
+         AND application_name = 'annals test of snapshots'`,
+      [killed],
     )
     if (rows.length > 0) return rows[0].pid as number
   }
@@ -133,7 +135,11 @@ t.test('a snapshot of a stream that went back counts as none, and makes way', as
 t.test('a write whose connection dies is sent again, and says so when nobody answers', async (t) => {
   const { store, snapshots, other, watcher } = await open(t)
   await append(store, 's', 9)
-  const kill = async () => watcher.query('SELECT pg_terminate_backend($1)', [await waitingBackend(watcher)])
+  const killed: number[] = []
+  const kill = async () => {
+    killed.push(await waitingBackend(watcher, killed))
+    await watcher.query('SELECT pg_terminate_backend($1)', killed.slice(-1))
+  }
   const whileLocked = async (kills: number, write: () => Promise<unknown>) => {
     await other.query('BEGIN')
     await plainly(other, 's', 1, '00')
