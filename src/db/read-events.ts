@@ -1,6 +1,7 @@
 // Reads of a stream, of the feed and of single events, as lines of JSON made by the database.
 
 import type { Direction, EventLine, FeedQuery, StreamQuery } from './event-log.ts'
+import { addFilter } from './feed-filter.ts'
 import { EVENT_JSON, quoteIdentifier, rfc3339 } from './sql.ts'
 
 /** A statement in pg's form; `name` is there when its text has few variants, so that it can be prepared. */
