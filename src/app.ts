@@ -8,6 +8,7 @@ import type { AppendLimits } from './contract/append-body.ts'
 import type { EventLog } from './db/event-log.ts'
 import type { PoolReport } from './db/pool-report.ts'
 import type { SnapshotStore } from './db/snapshot-store.ts'
+import type { FollowHub } from './follow/follow-hub.ts'
 import type { Authorizer } from './http/authorizer.ts'
 import { type EdgeOptions, edge } from './http/edge.ts'
 import { jsonBodies } from './http/json-body.ts'
@@ -43,6 +44,7 @@ export interface AppParts {
   authorizer: Authorizer
   lifecycle: Lifecycle
   log: EventLog
+  hub: FollowHub
   snapshots: SnapshotStore
   /** Advice: a stream with more events than this since its snapshot is listed as behind. */
   snapshotEvery: number
@@ -79,12 +81,14 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   // The routes.
   healthRoutes(app, { version, health: parts.health })
   appendRoutes(app, { log: parts.log, limits })
-  streamRoutes(app, { log: parts.log, snapshots: parts.snapshots })
-  eventRoutes(app, { log: parts.log })
+  streamRoutes(app, { log: parts.log, snapshots: parts.snapshots, hub: parts.hub, lifecycle })
+  eventRoutes(app, { log: parts.log, hub: parts.hub, lifecycle })
   snapshotRoutes(app, {
     snapshots: parts.snapshots,
     snapshotEvery: parts.snapshotEvery,
     maxStateBytes: limits.maxEventBytes,
+    hub: parts.hub,
+    lifecycle,
   })
   importRoutes(app, { log: parts.log, limits })
   migrationRoutes(app, parts.migrations)

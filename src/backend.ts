@@ -18,7 +18,10 @@ import { type PoolReport, poolReport } from './db/pool-report.ts'
 import { eventLogOptions, PostgresEventLog } from './db/postgres-event-log.ts'
 import type { SnapshotStore } from './db/snapshot-store.ts'
 import { PostgresSnapshots } from './db/snapshots.ts'
+import { WakeUpListener } from './db/wake-up-listener.ts'
 import { AppError } from './errors.ts'
+import { FeedTail } from './follow/feed-tail.ts'
+import { FollowHub } from './follow/follow-hub.ts'
 import { lateBound } from './late-bound.ts'
 import { poolMetrics } from './metrics/pool.ts'
 import type { MetricsRegistry } from './metrics/registry.ts'
@@ -34,6 +37,7 @@ export interface BackendOptions {
 
 export interface Backend {
   log: EventLog
+  hub: FollowHub
   snapshots: SnapshotStore
   pool: PoolReport
   migrations: MigrationsForHttp
@@ -59,6 +63,9 @@ interface Connected {
   monitor: HealthMonitor
   migrator: Migrator
   log: PostgresEventLog
+  wakeUps: WakeUpListener
+  tail: FeedTail
+  hub: FollowHub
 }
 
 const RETRY_MS = 250
@@ -68,6 +75,7 @@ export function createBackend(options: BackendOptions): Backend {
   const { settings, logger } = options
   const absent = () => new AppError('database_unavailable', 'The database is still being started.')
   const log = lateBound<EventLog>(absent)
+  const hub = lateBound<FollowHub>(absent)
   const snapshots = lateBound<SnapshotStore>(absent)
   const pool = lateBound<PoolReport>(absent)
   const migrations = lateBound<MigrationsForHttp>(absent)
@@ -88,6 +96,7 @@ export function createBackend(options: BackendOptions): Backend {
     const url = settings.DATABASE_URL ?? (embedded as EmbeddedPostgres).url
     connected = connect(options, url, observer, storeObserver)
     log.bind(connected.log)
+    hub.bind(connected.hub)
     snapshots.bind(new PostgresSnapshots({ pool: connected.pool, schema: settings.DATABASE_SCHEMA }))
     migrations.bind(migrationsForHttp(connected.migrator, queryOf(connected.admin)))
     pool.bind(
@@ -105,6 +114,7 @@ export function createBackend(options: BackendOptions): Backend {
 
   return {
     log: log.value,
+    hub: hub.value,
     snapshots: snapshots.value,
     pool: pool.value,
     migrations: migrations.value,
@@ -119,7 +129,8 @@ export function createBackend(options: BackendOptions): Backend {
       closing.abort()
       await started?.catch(() => {})
       connected?.monitor.stop()
-      await Promise.all([connected?.pool.end(deadlineMs), connected?.admin.end()])
+      connected?.tail.close()
+      await Promise.all([connected?.pool.end(deadlineMs), connected?.admin.end(), connected?.wakeUps.close()])
       await embedded?.stop()
     },
   }
@@ -151,15 +162,32 @@ function connect(
     },
   })
   const log = new PostgresEventLog({ pool, observer: storeObserver, ...eventLogOptions(settings) })
-  return { pool, admin, monitor, migrator, log }
+  const wakeUps = new WakeUpListener({ url: directUrl, applicationName: name, schema, onWakeUp: () => tail.wake() })
+  const tail = new FeedTail({
+    log,
+    isWokenByOthers: () => wakeUps.state.mode === 'listening',
+    onActive: () => wakeUps.start(),
+    onError: (error) => logger.debug({ err: error }, 'the tail of the feed could not be read'),
+  })
+  const hub = new FollowHub({
+    log,
+    tail,
+    heartbeatMs: settings.HEARTBEAT_SECONDS * 1000,
+    limits: { maxPendingBytes: settings.FOLLOW_BUFFER_BYTES },
+  })
+  return { pool, admin, monitor, migrator, log, wakeUps, tail, hub }
 }
 
 // What was stored here since the monitor asked counts too. Only for a moment: a store can be restored to an earlier
 // state under a running service.
 const FRESH_MS = 3_000
 
-function healthOf({ monitor, log }: Connected): HealthSnapshot {
-  const snapshot = monitor.snapshot()
+function healthOf({ monitor, log, hub, wakeUps }: Connected): HealthSnapshot {
+  const known = monitor.snapshot()
+  const snapshot = {
+    ...known,
+    checks: { ...known.checks, follow: { followers: hub.followers, wake_ups: wakeUps.state } },
+  }
   const { lastAppend } = log
   if (snapshot.eventCount === null || lastAppend === undefined) return snapshot
   if (performance.now() - lastAppend.at > FRESH_MS) return snapshot

@@ -82,6 +82,8 @@ export const Settings = Type.Object({
   APPEND_QUEUE_MAX_EVENTS: count('Most events that wait for the append gate; then 503 `overloaded`.', 1),
   APPEND_QUEUE_MAX_BYTES: bytes('Most bytes that wait for the append gate; then 503 `overloaded`.', 4096 * MIB),
   APPEND_QUEUE_TIMEOUT_MS: milliseconds('Longest wait for the append gate; then 503 `overloaded`.'),
+  HEARTBEAT_SECONDS: seconds('Time between heartbeats of answers that go on.'),
+  FOLLOW_BUFFER_BYTES: bytes('Most bytes that wait for one follower; then it is ended with `overflow`.', 64 * MIB),
   LOG_LEVEL: choice(
     ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
     'Least severe line that is logged.',
@@ -125,6 +127,8 @@ const DEFAULTS: Partial<Settings> = {
   APPEND_QUEUE_MAX_EVENTS: 20_000,
   APPEND_QUEUE_MAX_BYTES: 64 * MIB,
   APPEND_QUEUE_TIMEOUT_MS: 2_000,
+  HEARTBEAT_SECONDS: 15,
+  FOLLOW_BUFFER_BYTES: 2 * MIB,
   LOG_LEVEL: 'info',
   LOG_REQUESTS: 'slow',
   SLOW_REQUEST_MS: 1_000,

@@ -15,6 +15,7 @@ export async function buildOpenApi(): Promise<string> {
     authorizer: loopbackAuthorizer(),
     lifecycle: new Lifecycle(),
     log: nobody,
+    hub: nobody,
     snapshots: nobody,
     snapshotEvery: 1,
     migrations: nobody,

@@ -62,6 +62,7 @@ export async function startService({ settings, log }: ServiceOptions): Promise<S
     authorizer,
     lifecycle,
     log: backend.log,
+    hub: backend.hub,
     snapshots: backend.snapshots,
     snapshotEvery: settings.SNAPSHOT_EVERY,
     migrations: { migrations: backend.migrations, isHttpEnabled: () => mayMigrateOverHttp(settings) },

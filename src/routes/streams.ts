@@ -4,11 +4,22 @@ import { Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { isNotModified } from '../contract/preconditions.ts'
 import { checkStreamId, streamNotFound } from '../contract/stream-id.ts'
-import type { Direction, EventLog, StreamPage, StreamQuery } from '../db/event-log.ts'
+import type { EventLog, StreamPage, StreamQuery } from '../db/event-log.ts'
 import type { SnapshotStore } from '../db/snapshot-store.ts'
 import { type LinePage, NDJSON_TYPE, sendLines } from '../http/ndjson.ts'
-import { negotiate } from '../http/negotiate.ts'
 import { StreamListSchema, StreamPageSchema, StreamParams, StreamStandingSchema } from './event-schemas.ts'
+import {
+  answerLive,
+  atLeastParameters,
+  awaitPosition,
+  followCursor,
+  followParameters,
+  formOf,
+  isLive,
+  type LiveParts,
+  type LiveRead,
+  untilGone,
+} from './live.ts'
 import {
   DEFAULT_LIMIT,
   directionParameter,
@@ -23,7 +34,7 @@ import {
 } from './read-parameters.ts'
 import { problems } from './schemas.ts'
 
-export interface StreamRoutesOptions {
+export interface StreamRoutesOptions extends LiveParts {
   log: EventLog
   snapshots: SnapshotStore
 }
@@ -33,27 +44,28 @@ const StreamReadQuery = Type.Object({
   limit: limitParameter,
   direction: directionParameter,
   type: typeParameter,
+  ...followParameters,
+  ...atLeastParameters,
 })
 
 const StreamListQuery = Type.Object({
   prefix: Type.Optional(Type.String({ maxLength: 255, description: 'Only streams whose id starts with this.' })),
   after: Type.Optional(Type.String({ maxLength: 255, description: 'Stream id; exclusive.' })),
   limit: limitParameter,
+  ...atLeastParameters,
 })
 
-interface StreamRead {
+interface StreamRead extends LiveRead {
   from_version?: number
-  limit?: number
-  direction: Direction
   type?: string[]
 }
 
 /** `GET /streams/{stream_id}/events`, `GET /streams/{stream_id}`, `GET /streams`. */
-export function streamRoutes(app: FastifyInstance, { log, snapshots }: StreamRoutesOptions): void {
+export function streamRoutes(app: FastifyInstance, { log, snapshots, ...live }: StreamRoutesOptions): void {
   app.get(
     '/streams/:stream_id/events',
     {
-      config: { scope: 'read' },
+      config: { scope: 'read', streamTypes: ['application/x-ndjson', 'text/event-stream'] },
       schema: {
         operationId: 'readStream',
         tags: ['read'],
@@ -63,7 +75,14 @@ export function streamRoutes(app: FastifyInstance, { log, snapshots }: StreamRou
         response: {
           200: Type.Ref(StreamPageSchema.$id as string),
           304: Type.Null({ description: 'The stream is still at the version of If-None-Match.' }),
-          ...problems('stream_id_invalid', 'stream_not_found', 'not_acceptable', ...READ_PROBLEMS),
+          ...problems(
+            'stream_id_invalid',
+            'stream_not_found',
+            'not_acceptable',
+            'cursor_ahead',
+            'not_yet_visible',
+            ...READ_PROBLEMS,
+          ),
         },
       },
     },
@@ -71,9 +90,20 @@ export function streamRoutes(app: FastifyInstance, { log, snapshots }: StreamRou
       const streamId = checkStreamId((request.params as { stream_id: string }).stream_id)
       const read = request.query as StreamRead
       reply.header('vary', 'Accept')
-      const form = negotiate(request.headers.accept, ['application/json', NDJSON_TYPE])
+      const form = formOf(request, read)
       const query = streamQuery(streamId, read, form === NDJSON_TYPE)
-      const page = await log.readStream(query)
+      await awaitPosition(request, reply, live)
+      if (isLive(form, read)) {
+        const from = (read.from_version ?? 1) - 1
+        const after = await followCursor(request, from, () => versionOf(log, streamId), 'version')
+        return answerLive(
+          reply,
+          form,
+          { kind: 'stream', streamId, after, ...(read.type && { types: read.type }) },
+          live,
+        )
+      }
+      const page = read.wait === undefined ? await log.readStream(query) : await longPoll(reply, read.wait, query)
       if (page.version === 0) throw streamNotFound()
       reply.header('etag', `"${page.version}"`)
       if (isNotModified(request.headers['if-none-match'], page.version)) return reply.code(304).send()
@@ -81,6 +111,16 @@ export function streamRoutes(app: FastifyInstance, { log, snapshots }: StreamRou
       return sendPage(reply, query, page)
     },
   )
+
+  const longPoll = (reply: FastifyReply, seconds: number, query: StreamQuery): Promise<StreamPage> =>
+    untilGone(reply, live, (signal) =>
+      live.hub.waitForEvents(
+        () => log.readStream(query),
+        ({ fields }) => fields.stream_id === query.streamId,
+        seconds * 1000,
+        signal,
+      ),
+    )
 
   app.get(
     '/streams/:stream_id',
@@ -91,6 +131,7 @@ export function streamRoutes(app: FastifyInstance, { log, snapshots }: StreamRou
         tags: ['read'],
         summary: 'Where a stream stands',
         params: StreamParams,
+        querystring: Type.Object(atLeastParameters),
         response: {
           200: Type.Ref(StreamStandingSchema.$id as string),
           ...problems('stream_id_invalid', 'stream_not_found', ...READ_PROBLEMS),
@@ -99,6 +140,7 @@ export function streamRoutes(app: FastifyInstance, { log, snapshots }: StreamRou
     },
     async (request, reply) => {
       const streamId = checkStreamId((request.params as { stream_id: string }).stream_id)
+      await awaitPosition(request, reply, live)
       // The snapshot first: whatever is appended in between, it is not ahead of the stream.
       const snapshot = await snapshots.readSummary(streamId)
       const info = await log.readStreamInfo(streamId)
@@ -121,7 +163,8 @@ export function streamRoutes(app: FastifyInstance, { log, snapshots }: StreamRou
         response: { 200: Type.Ref(StreamListSchema.$id as string), ...problems(...READ_PROBLEMS) },
       },
     },
-    async (request) => {
+    async (request, reply) => {
+      await awaitPosition(request, reply, live)
       const {
         prefix,
         after,
@@ -145,12 +188,16 @@ export function streamRoutes(app: FastifyInstance, { log, snapshots }: StreamRou
   )
 }
 
+const versionOf = async (log: EventLog, streamId: string): Promise<number> =>
+  (await log.readStreamInfo(streamId))?.version ?? 0
+
 function streamQuery(streamId: string, read: StreamRead, isLines: boolean): StreamQuery {
   return {
     streamId,
-    direction: read.direction,
+    direction: read.direction ?? 'forward',
     limit: read.limit ?? (isLines ? MAX_PAGE_EVENTS : DEFAULT_LIMIT),
     maxBytes: isLines ? LINE_PAGE_BYTES : MAX_PAGE_BYTES,
+    mayBeShort: isLines,
     ...(read.from_version === undefined ? {} : { fromVersion: read.from_version }),
     ...(read.type === undefined ? {} : { types: read.type }),
   }
@@ -195,7 +242,7 @@ function streamLines(log: EventLog, query: StreamQuery, page: StreamPage, limit:
   const nextFrom = nextVersion(query, page)
   const toVersion = query.toVersion ?? page.version
   return {
-    lines: page.events.map(({ json }) => json),
+    text: page.events.map(({ json }) => `${json}\n`).join(''),
     next:
       nextFrom === null || left <= 0 || (query.direction === 'forward' && nextFrom > toVersion)
         ? null
