@@ -131,6 +131,17 @@ export interface FeedPage {
   isFull: boolean
 }
 
+/** A page of the feed as text. */
+export interface FeedText {
+  head: number
+  /** Events as lines of JSON, each with its line feed. */
+  text: string
+  count: number
+  /** Position of the last one; undefined when there is none. */
+  last: number | undefined
+  isFull: boolean
+}
+
 export interface StreamInfo {
   stream_id: string
   version: number
@@ -150,6 +161,8 @@ export interface EventLog {
   append(requests: AppendRequest[]): Promise<AppendOutcome[]>
   readStream(query: StreamQuery): Promise<StreamPage>
   readFeed(query: FeedQuery): Promise<FeedPage>
+  /** As {@link readFeed}, for who passes the events on without looking at them. */
+  readFeedText(query: FeedQuery): Promise<FeedText>
   /** The event as a line of JSON, or null. */
   readEvent(eventId: string): Promise<string | null>
   /** In byte order of the stream id. */

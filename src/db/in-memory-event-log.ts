@@ -10,12 +10,14 @@ import type {
   FailedCondition,
   FeedPage,
   FeedQuery,
+  FeedText,
   PreparedEvent,
   StreamInfo,
   StreamListQuery,
   StreamPage,
   StreamQuery,
 } from './event-log.ts'
+import { feedText } from './read-events.ts'
 import { replayOutcome, type StoredEvent } from './replay.ts'
 
 export class InMemoryEventLog implements EventLog {
@@ -55,6 +57,10 @@ export class InMemoryEventLog implements EventLog {
     const found = this.#feed.filter((event) => matches(event, query))
     if (query.direction === 'backward') found.reverse()
     return Promise.resolve({ head: this.#feed.length, ...page(found, query, (event) => event.position) })
+  }
+
+  async readFeedText(query: FeedQuery): Promise<FeedText> {
+    return feedText(await this.readFeed(query))
   }
 
   readEvent(eventId: string): Promise<string | null> {

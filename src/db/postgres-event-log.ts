@@ -13,6 +13,7 @@ import type {
   EventLog,
   FeedPage,
   FeedQuery,
+  FeedText,
   StreamInfo,
   StreamListQuery,
   StreamPage,
@@ -24,8 +25,12 @@ import type { MeasuredPool } from './pool.ts'
 import {
   eventStatement,
   feedStatement,
+  feedText,
+  feedTextStatement,
   type PagePlan,
   type ReadPage,
+  type Row,
+  readFeedText,
   readPage,
   type Statement,
   storedEventsStatement,
@@ -137,6 +142,15 @@ export class PostgresEventLog implements EventLog {
   async readFeed(query: FeedQuery): Promise<FeedPage> {
     const { head, events, isFull } = await this.#page(feedStatement(this.#schema, query, this.#largestEventBytes))
     return { head, events, isFull }
+  }
+
+  async readFeedText(query: FeedQuery): Promise<FeedText> {
+    const plan = feedTextStatement(this.#schema, query, this.#largestEventBytes)
+    if (plan === undefined) return feedText(await this.readFeed(query))
+    const [row] = await this.#rows(plan)
+    const { largestEventBytes, ...page } = readFeedText(row as Row, plan.limit)
+    this.#largestEventBytes = largestEventBytes
+    return page
   }
 
   async #page(plan: PagePlan): Promise<ReadPage> {

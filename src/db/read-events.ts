@@ -1,6 +1,6 @@
 // Reads of a stream, of the feed and of single events, as lines of JSON made by the database.
 
-import type { Direction, EventLine, FeedQuery, StreamQuery } from './event-log.ts'
+import type { Direction, EventLine, FeedPage, FeedQuery, FeedText, StreamQuery } from './event-log.ts'
 import { addFilter } from './feed-filter.ts'
 import { EVENT_JSON, quoteIdentifier, rfc3339 } from './sql.ts'
 
@@ -17,6 +17,10 @@ export type Row = (string | number | null)[]
 /** What a page is asked for, and how much of it one statement can safely give. */
 export interface PagePlan extends Statement {
   limit: number
+  /** Its events are measured one by one. */
+  isMeasured: boolean
+  /** The part of the statement that gives number and line of each event. */
+  rows: string
 }
 
 // What an event has beside its data and metadata: its numbers, names and punctuation.
@@ -52,10 +56,10 @@ export function streamStatement(schema: string, query: StreamQuery, largestEvent
   if (query.toVersion !== undefined) add('e.version <= ?', query.toVersion)
   if (query.types !== undefined) add('e.event_type = ANY(?::text[])', query.types)
   const head = `coalesce((SELECT max(version) FROM ${tables}.events WHERE stream_id = $1), 0)`
-  const text = pageStatement(tables, head, isMeasured, 'e.version', conditions, query.direction, ['$2', '$3'])
+  const rows = rowsOf(tables, isMeasured, 'e.version', conditions, query.direction, ['$2', '$3'])
   const bounds = `${query.fromVersion === undefined ? '' : 'v'}${query.toVersion === undefined ? '' : 't'}`
   const name = `annals_stream_${query.direction}_${bounds}${isMeasured ? 'm' : ''}`
-  return { limit, text, values, ...(query.types === undefined ? { name } : {}) }
+  return { ...plan(tables, head, rows), limit, isMeasured, values, ...(query.types === undefined ? { name } : {}) }
 }
 
 /** A page of the feed. `largestEventBytes` is what the last page said, if there was one. */
@@ -71,19 +75,23 @@ export function feedStatement(schema: string, query: FeedQuery, largestEventByte
   const bounds = values.length
   addFilter(query, add)
   const isFiltered = values.length > bounds
-  const text = pageStatement(tables, 'position', isMeasured, 'e.position', conditions, query.direction, ['$1', '$2'])
+  const rows = rowsOf(tables, isMeasured, 'e.position', conditions, query.direction, ['$1', '$2'])
   const shape = `${query.after === undefined ? '' : 'a'}${query.before === undefined ? '' : 'b'}${query.upTo === undefined ? '' : 't'}`
   const name = `annals_feed_${query.direction}_${shape}${isMeasured ? 'm' : ''}`
-  return { limit, text, values, ...(isFiltered ? {} : { name }) }
+  return { ...plan(tables, 'position', rows), limit, isMeasured, values, ...(isFiltered ? {} : { name }) }
 }
 
 /**
  * Rows of two columns: one with the head and the size of the largest event, then number and line of each event. One
  * statement, so the head is of the same snapshot as the events.
  */
-function pageStatement(
+const plan = (tables: string, head: string, rows: string): { text: string; rows: string } => ({
+  text: `SELECT ${head} AS at, largest_event_bytes::text AS line FROM ${tables}.annals_head UNION ALL (${rows})`,
+  rows,
+})
+
+function rowsOf(
   tables: string,
-  head: string,
   isMeasured: boolean,
   order: string,
   conditions: string[],
@@ -91,13 +99,45 @@ function pageStatement(
   [limit, maxBytes]: [string, string],
 ): string {
   const events = `${tables}.events`
-  const where = conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : ''
-  const rows = isMeasured
-    ? page(events, order, conditions, direction, limit, maxBytes)
-    : `SELECT ${order}, ${EVENT_JSON} FROM ${events} AS e ${where}
-        ORDER BY ${order} ${direction === 'forward' ? 'ASC' : 'DESC'} LIMIT ${limit}`
-  return `SELECT ${head} AS at, largest_event_bytes::text AS line FROM ${tables}.annals_head UNION ALL (${rows})`
+  if (isMeasured) return page(events, order, conditions, direction, limit, maxBytes)
+  return `SELECT ${order}, ${EVENT_JSON} FROM ${events} AS e ${conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : ''}
+    ORDER BY ${order} ${direction === 'forward' ? 'ASC' : 'DESC'} LIMIT ${limit}`
 }
+
+/** A page of the feed as one value, or undefined when its events have to be measured. */
+export function feedTextStatement(schema: string, query: FeedQuery, largestEventBytes?: number): PagePlan | undefined {
+  const plan = feedStatement(schema, query, largestEventBytes)
+  if (plan.isMeasured) return undefined
+  // The page's rows without the one of the head, which stands in columns of its own here.
+  const tables = quoteIdentifier(schema)
+  const text = `SELECT h.position, h.largest_event_bytes, count(*), ${query.direction === 'forward' ? 'max' : 'min'}(p.at),
+      string_agg(p.line, E'\\n')
+    FROM ${tables}.annals_head AS h LEFT JOIN (${plan.rows}) AS p (at, line) ON true
+    GROUP BY h.position, h.largest_event_bytes`
+  return { ...plan, text, ...(plan.name === undefined ? {} : { name: `${plan.name}_text` }) }
+}
+
+/** Row of {@link feedTextStatement}. */
+export function readFeedText(row: Row, limit: number): FeedText & { largestEventBytes: number } {
+  const [head, largestEventBytes, count, last, text] = row as [number, number, number, number | null, string | null]
+  return {
+    head,
+    largestEventBytes,
+    text: text === null ? '' : `${text}\n`,
+    count: text === null ? 0 : count,
+    last: last ?? undefined,
+    isFull: last !== null && count === limit,
+  }
+}
+
+/** A page as text. */
+export const feedText = ({ head, events, isFull }: FeedPage): FeedText => ({
+  head,
+  text: events.map(({ json }) => `${json}\n`).join(''),
+  count: events.length,
+  last: events.at(-1)?.at,
+  isFull,
+})
 
 /** What a page statement gave. */
 export interface ReadPage {

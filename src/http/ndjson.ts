@@ -6,9 +6,9 @@ import type { FastifyReply } from 'fastify'
 
 export const NDJSON_TYPE = 'application/x-ndjson'
 
-/** One page: its lines, and how to get the next one; null after the last. */
+/** One page: its lines, each with its line feed, and how to get the next one; null after the last. */
 export interface LinePage {
-  lines: string[]
+  text: string
   next: (() => Promise<LinePage>) | null
 }
 
@@ -29,7 +29,7 @@ async function* pages(first: LinePage): AsyncGenerator<Buffer> {
     const following: Promise<LinePage> | undefined = page.next?.()
     // It is awaited below; until then a failure must not count as unhandled.
     following?.catch(() => {})
-    if (page.lines.length > 0) yield Buffer.from(`${page.lines.join('\n')}\n`)
+    if (page.text !== '') yield Buffer.from(page.text)
     page = await following
   }
 }

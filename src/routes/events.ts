@@ -4,7 +4,7 @@ import { Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { isEventId } from '../contract/event-id.ts'
 import { readTime } from '../contract/time-text.ts'
-import type { EventLog, FeedPage, FeedQuery } from '../db/event-log.ts'
+import type { EventLog, FeedPage, FeedQuery, FeedText } from '../db/event-log.ts'
 import { AppError, validationFailed } from '../errors.ts'
 import { type FeedFilter, predicateOf } from '../follow/event-filter.ts'
 import { type LinePage, NDJSON_TYPE, sendLines } from '../http/ndjson.ts'
@@ -105,8 +105,9 @@ export function eventRoutes(app: FastifyInstance, { log, ...live }: EventRoutesO
         const after = await followCursor(request, query.after ?? 0, () => log.head(), 'position')
         return answerLive(reply, form, { kind: 'feed', after, filter: filterOf(query) }, live)
       }
+      if (form === NDJSON_TYPE)
+        return sendLines(reply, feedLines(log, query, await log.readFeedText(query), read.limit))
       const page = read.wait === undefined ? await log.readFeed(query) : await longPoll(reply, read.wait, query)
-      if (form === NDJSON_TYPE) return sendLines(reply, feedLines(log, query, page, read.limit))
       return sendPage(reply, read, query, page)
     },
   )
@@ -225,20 +226,20 @@ function sendPage(reply: FastifyReply, read: FeedRead, query: FeedQuery, page: F
 }
 
 // Up to the head that the first page saw, so that the answer ends while others append.
-function feedLines(log: EventLog, query: FeedQuery, page: FeedPage, limit: number | undefined): LinePage {
-  const left = limit === undefined ? Number.POSITIVE_INFINITY : limit - page.events.length
+function feedLines(log: EventLog, query: FeedQuery, page: FeedText, limit: number | undefined): LinePage {
+  const left = limit === undefined ? undefined : limit - page.count
   const upTo = query.upTo ?? page.head
-  const cursor = page.isFull ? nextCursor(query, page) : null
+  const isForward = query.direction === 'forward'
+  const { last } = page
+  const isLast = !page.isFull || last === undefined || left === 0 || (isForward ? last >= upTo : last === 1)
   return {
-    lines: page.events.map(({ json }) => json),
-    next:
-      cursor === null || left <= 0 || (query.direction === 'forward' && cursor >= upTo)
-        ? null
-        : async () => {
-            const bound = query.direction !== 'backward' ? { after: cursor } : { before: cursor }
-            const nextQuery = { ...query, ...bound, upTo, limit: Math.min(left, MAX_PAGE_EVENTS) }
-            const nextPage = await log.readFeed(nextQuery)
-            return feedLines(log, nextQuery, nextPage, limit === undefined ? undefined : left)
-          },
+    text: page.text,
+    next: isLast
+      ? null
+      : async () => {
+          const bound = isForward ? { after: last } : { before: last }
+          const nextQuery = { ...query, ...bound, upTo, limit: Math.min(left ?? MAX_PAGE_EVENTS, MAX_PAGE_EVENTS) }
+          return feedLines(log, nextQuery, await log.readFeedText(nextQuery), left)
+        },
   }
 }
