@@ -25,6 +25,8 @@ const WHY = {
   noHttpBehind: 'What is behind the HTTP service knows nothing of HTTP; src/service.ts joins the two.',
   libraryIsNoServer: 'A program that uses the library must not load an HTTP server.',
   jsonKnowsText: 'src/json knows text and nothing else, so that its speed and its rules can be judged alone.',
+  clientStandsAlone:
+    'The client runs in browsers and without the service: it may import its own files and nothing else.',
   catalogueIsBelow: 'Everyone imports config and errors; an import back would tie everything to everything.',
   sql: 'SQL lives in src/db and migrations/, nowhere else: ask src/db for a function that answers the question.',
   promClient: 'Only src/metrics knows Prometheus; report to an observer instead.',
@@ -124,6 +126,7 @@ const LAYERS = {
     noSql,
     noPrometheus,
   ],
+  'src/client/**': [{ regex: String.raw`^(\.\./|\./.*\.\./|[^.])`, message: WHY.clientStandsAlone }],
   'src/{config,errors}.ts': [
     ...aboveParts,
     to('(routes|http|contract|follow|db|metrics|json)', WHY.catalogueIsBelow),
@@ -178,7 +181,11 @@ export default {
         'eslint/no-restricted-properties': ['error', ...exitOnlyInMain, envOnlyInConfig],
       },
     },
-    { files: ['src/**'], excludeFiles: ['src/index.ts'], rules: { 'oxc/no-barrel-file': ['error', { threshold: 0 }] } },
+    {
+      files: ['src/**'],
+      excludeFiles: ['src/index.ts', 'src/client/client.ts'],
+      rules: { 'oxc/no-barrel-file': ['error', { threshold: 0 }] },
+    },
     {
       files: ['src/cli/**', 'src/config.ts', 'src/db/postmaster.ts'],
       rules: { 'eslint/no-restricted-properties': ['error', ...exitOnlyInMain] },

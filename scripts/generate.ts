@@ -5,6 +5,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { buildOpenApi } from '../src/openapi-document.ts'
 import { cliReference } from './generators/cli.ts'
+import { clientTypes } from './generators/client-types.ts'
 import { errorsReference } from './generators/errors.ts'
 import { generatedFrom } from './generators/markdown.ts'
 import { schemaDescription } from './generators/schema.ts'
@@ -18,6 +19,7 @@ const FILES: Record<string, () => string | Promise<string>> = {
   'migrations/schema.json': schemaDescription,
   'docs/reference/cli.md': () => generatedFrom('src/cli') + cliReference(),
   'openapi/openapi.json': buildOpenApi,
+  'src/client/api-types.ts': clientTypes,
 }
 
 function onDisk(path: string): string | undefined {

@@ -125,6 +125,9 @@ const WRONG_ARROWS: [string, string, string][] = [
   ['contract/x', '../metrics/registry.ts', 'src/contract checks and shapes values'],
   ['contract/x', 'fastify', 'src/contract checks and shapes values'],
   ['contract/x', '../db/pool.ts', 'Routes and edges are handed bound functions'],
+  ...['../errors.ts', '../contract/append-body.ts', '../main.ts', 'node:crypto', 'uuid'].map(
+    (outside): [string, string, string] => ['client/x', outside, 'The client runs in browsers'],
+  ),
   ...[
     'routes/events',
     'http/edge',
