@@ -71,7 +71,7 @@ export function compileQuery(schema: TObject): QueryReader {
         refuse(name, { rule: 'bad_encoding', says: 'must be percent-encoded UTF-8.' })
         continue
       }
-      if (value.includes('\0')) {
+      if (value.includes('\0') || name.includes('\0')) {
         refuse(name, { rule: 'nul_character', says: 'must not contain U+0000.' })
         continue
       }

@@ -246,6 +246,24 @@ t.test('the body of a request is read by the rules of JSON and of the route', as
   }
 })
 
+t.test('the documentation page serves its own files and no others', async (t) => {
+  const { app } = await buildTestApp()
+  t.teardown(() => app.close())
+  const page = await app.inject({ method: 'GET', url: '/docs' })
+  t.match(page, { statusCode: 200, headers: { 'content-type': /^text\/html/ } })
+  t.match(page.headers['content-security-policy'], "default-src 'none'; script-src 'self'; style-src 'self'; ")
+  for (const [, file] of page.body.matchAll(/(?:src|href)="([^"]+)"/g)) {
+    t.equal((await app.inject({ method: 'GET', url: file as string })).statusCode, 200, String(file))
+  }
+  // As bytes: a client of its own would resolve the dots.
+  const { port, close } = await startTestApp()
+  t.teardown(close)
+  for (const path of ['nothing', '%00', '%2e%2e/', '..%2f..%2fpackage.json', '../../package.json', '%5c..%5c', '.x']) {
+    const answer = await sendRaw(port, `GET /docs/static/${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`, 100)
+    t.match(answer, { status: 404, problem: { code: 'route_not_found' } }, path)
+  }
+})
+
 t.test('metrics come as Prometheus text, or as OpenMetrics when asked', async (t) => {
   const { url, close } = await startTestApp()
   t.teardown(close)

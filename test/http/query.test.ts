@@ -82,6 +82,7 @@ t.test('everything else is refused with its place and its rule', async (t) => {
     ['prefix=%ff', 'query/prefix bad_encoding'],
     ['prefix=%', 'query/prefix bad_encoding'],
     ['prefix=%00', 'query/prefix nul_character'],
+    ['metadata.%00=x', 'query/metadata.\0 nul_character'],
     ['prefix=toolong', 'query/prefix too_long'],
     ['code=A', 'query/code not_well_formed'],
     ['direction=sideways', 'query/direction not_a_choice'],
