@@ -1,1 +1,2 @@
 DROP FUNCTION IF EXISTS annals_append;
+DROP FUNCTION IF EXISTS annals_append_one;

@@ -142,3 +142,58 @@ BEGIN
     created_at := to_char(stamp AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
 END
 $$;
+
+-- The same for one event of one stream, which is what a lone client sends: without arrays it takes half the time.
+CREATE OR REPLACE FUNCTION annals_append_one(
+    lock_timeout_ms INT,
+    largest_bytes BIGINT,
+    stream TEXT,
+    expected BIGINT,
+    has_lookup BOOLEAN,
+    id UUID,
+    type TEXT,
+    data BYTEA,
+    meta JSONB,
+    media_type TEXT,
+    holds_json BOOLEAN,
+    OUT created_at TEXT,
+    OUT status INT,
+    OUT current_version BIGINT,
+    OUT first_version BIGINT,
+    OUT first_position BIGINT
+)
+LANGUAGE plpgsql
+SET search_path FROM CURRENT
+AS $$
+DECLARE
+    stamp TIMESTAMPTZ;
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'annals_append_one needs READ COMMITTED' USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    PERFORM set_config('lock_timeout', lock_timeout_ms::TEXT, true);
+    UPDATE annals_head
+        SET position = annals_head.position + 1,
+            largest_event_bytes = greatest(annals_head.largest_event_bytes, largest_bytes)
+        RETURNING annals_head.position INTO STRICT first_position;
+    stamp := clock_timestamp();
+    SELECT coalesce(max(e.version), 0) INTO current_version FROM events e WHERE e.stream_id = stream;
+    status := CASE
+        WHEN has_lookup AND EXISTS (SELECT FROM events e WHERE e.event_id = id) THEN 2
+        WHEN expected = -1 OR expected = current_version OR (expected = -2 AND current_version > 0) THEN 0
+        ELSE 1
+    END;
+    first_version := current_version + 1;
+    IF status = 0 THEN
+        INSERT INTO events (
+            stream_id, version, event_type, event_data, metadata, created_at,
+            position, event_id, content_type, is_json
+        ) VALUES (stream, first_version, type, data, meta, stamp, first_position, id, media_type, holds_json);
+    ELSE
+        UPDATE annals_head SET position = annals_head.position - 1;
+        first_version := 0;
+        first_position := 0;
+    END IF;
+    created_at := to_char(stamp AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
+END
+$$;

@@ -3,7 +3,7 @@
 
 import type { CustomTypesConfig } from 'pg'
 import { BinaryArray } from './binary-array.ts'
-import type { AppendRequest, ExpectedVersion } from './event-log.ts'
+import type { AppendRequest, ExpectedVersion, PreparedEvent, StreamAppend } from './event-log.ts'
 import { quoteIdentifier } from './sql.ts'
 
 /** Answers of `annals_append` per condition. */
@@ -40,15 +40,25 @@ const TYPES = {
 
 type Arrays = Record<keyof typeof TYPES, BinaryArray>
 
-/** The parameters of `annals_append`, in its order. Reused from batch to batch: one batch is in flight at a time. */
+/** What is sent for a batch. */
+export interface AppendStatement {
+  name: string
+  text: string
+  values: unknown[]
+}
+
+/** Makes the statements. Its buffers are reused from batch to batch, so one batch may be in flight at a time. */
 export class AppendBatch {
-  readonly text: string
+  readonly #text: string
+  readonly #oneText: string
   readonly #arrays: Arrays
   readonly #lockTimeoutMs: string
 
   constructor(schema: string, lockTimeoutMs: number) {
-    const parameters = Array.from({ length: Object.keys(TYPES).length + 2 }, (_, i) => `$${i + 1}`)
-    this.text = `SELECT * FROM ${quoteIdentifier(schema)}.annals_append(${parameters.join(',')})`
+    const call = (name: string, parameters: number) =>
+      `SELECT * FROM ${quoteIdentifier(schema)}.${name}(${Array.from({ length: parameters }, (_, i) => `$${i + 1}`).join(',')})`
+    this.#text = call('annals_append', Object.keys(TYPES).length + 2)
+    this.#oneText = call('annals_append_one', 11)
     this.#lockTimeoutMs = String(lockTimeoutMs)
     this.#arrays = Object.fromEntries(
       Object.entries(TYPES).map(([name, type]) => [name, new BinaryArray(type)]),
@@ -56,10 +66,38 @@ export class AppendBatch {
   }
 
   /**
-   * Encodes the requests. `lookUpAll` also looks up the ids that were made here: needed when the same batch may have
-   * been applied already.
+   * The statement for these requests. `lookUpAll` also looks up the ids that were made here: needed when the same batch
+   * may have been applied already.
    */
-  encode(requests: AppendRequest[], lookUpAll: boolean): unknown[] {
+  statement(requests: AppendRequest[], lookUpAll: boolean): AppendStatement {
+    const [request] = requests
+    const [append] = request?.appends ?? []
+    if (requests.length === 1 && request?.appends.length === 1 && request.checks.length === 0) {
+      if (append?.events.length === 1) return this.#one(append, lookUpAll)
+    }
+    return { name: 'annals_append', text: this.#text, values: this.#encode(requests, lookUpAll) }
+  }
+
+  #one({ streamId, expectedVersion, events }: StreamAppend, lookUp: boolean): AppendStatement {
+    const event = events[0] as PreparedEvent
+    const bytes = event.data.length + (event.metadata?.length ?? 0)
+    const values = [
+      this.#lockTimeoutMs,
+      String(bytes),
+      streamId,
+      String(codeOf(expectedVersion)),
+      event.hasClientId || lookUp ? 't' : 'f',
+      event.id,
+      event.type,
+      event.data,
+      event.metadata?.toString() ?? null,
+      event.contentType,
+      event.isJson ? 't' : 'f',
+    ]
+    return { name: 'annals_append_one', text: this.#oneText, values }
+  }
+
+  #encode(requests: AppendRequest[], lookUpAll: boolean): unknown[] {
     const arrays = this.#arrays
     for (const array of Object.values(arrays)) array.start()
     const streams = new Map<string, number>()
@@ -108,10 +146,12 @@ export class AppendBatch {
     }
     arrays.conditionGroup.int4(group)
     arrays.conditionStream.int4(index)
-    arrays.expected.int8(expected === 'any' ? -1 : expected === 'exists' ? -2 : expected)
+    arrays.expected.int8(codeOf(expected))
     arrays.eventCount.int4(count)
   }
 }
+
+const codeOf = (expected: ExpectedVersion): number => (expected === 'any' ? -1 : expected === 'exists' ? -2 : expected)
 
 /** Leaves results as the text that PostgreSQL sent: pg's own array parser is slower than all the rest of an answer. */
 export const AS_TEXT: CustomTypesConfig = { getTypeParser: () => (value: unknown) => value }
@@ -128,4 +168,6 @@ export function readBatchAnswer(row: string[]): BatchAnswer {
   }
 }
 
-const readInts = (text: string): number[] => text.slice(1, -1).split(',').map(Number)
+// A plain number where one event was appended by itself.
+const readInts = (text: string): number[] =>
+  text.charCodeAt(0) === 0x7b ? text.slice(1, -1).split(',').map(Number) : [Number(text)]

@@ -20,7 +20,7 @@ import type {
   StreamQuery,
 } from './event-log.ts'
 import { listStreamsStatement, streamInfoStatement } from './list-streams.ts'
-import { isSurelyNotApplied, translatePgError } from './pg-errors.ts'
+import { isConnectionFailure, isSurelyNotApplied, translatePgError } from './pg-errors.ts'
 import type { MeasuredPool } from './pool.ts'
 import {
   eventStatement,
@@ -216,6 +216,8 @@ export class PostgresEventLog implements EventLog {
         return this.#answers(requests, answer, false)
       } catch (error) {
         if (!isSurelyNotApplied(error)) return await this.#settle(requests, deadlineAt, backendOf(client), error)
+        // A backend that was ended before it took the batch up: once more, on another connection.
+        if (isConnectionFailure(error) && retry === 0) continue
         const translated = translatePgError(error)
         if (translated.code !== 'busy' || retry >= MAX_SERIALIZATION_RETRIES || !isSerialization(error))
           throw translated
@@ -225,8 +227,7 @@ export class PostgresEventLog implements EventLog {
 
   async #execute(client: PoolClient, requests: AppendRequest[], lookUpAll: boolean): Promise<BatchAnswer> {
     try {
-      const values = this.#batch.encode(requests, lookUpAll)
-      const config = this.#config({ name: 'annals_append', text: this.#batch.text, values })
+      const config = this.#config(this.#batch.statement(requests, lookUpAll))
       const { rows } = await client.query({ ...config, types: AS_TEXT })
       client.release()
       return readBatchAnswer(rows[0] as unknown as string[])
