@@ -5,6 +5,7 @@ import { maxHeaderSize, type Server } from 'node:http'
 import fastify, { type FastifyHttpOptions, type FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import type { AppendLimits } from './contract/append-body.ts'
+import type { ConsumerStore } from './db/consumer-store.ts'
 import type { EventLog } from './db/event-log.ts'
 import type { PoolReport } from './db/pool-report.ts'
 import type { SnapshotStore } from './db/snapshot-store.ts'
@@ -22,6 +23,9 @@ import { type RequestLog, type RequestObserver, RequestReporter } from './http/r
 import { answerBadTarget, answerNotFound, routeNotFound } from './http/unmatched.ts'
 import { parseJson } from './json/parse.ts'
 import { appendRoutes } from './routes/append.ts'
+import { consumerEventRoutes } from './routes/consumer-events.ts'
+import { CONSUMER_SCHEMAS } from './routes/consumer-schemas.ts'
+import { consumerRoutes } from './routes/consumers.ts'
 import { docsRoutes, openDocsPage } from './routes/docs.ts'
 import { EVENT_SCHEMAS } from './routes/event-schemas.ts'
 import { eventRoutes } from './routes/events.ts'
@@ -46,6 +50,7 @@ export interface AppParts {
   log: EventLog
   hub: FollowHub
   snapshots: SnapshotStore
+  consumers: ConsumerStore
   /** Advice: a stream with more events than this since its snapshot is listed as behind. */
   snapshotEvery: number
   migrations: MigrationRoutesOptions
@@ -70,7 +75,8 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   app.setErrorHandler(errorHandler(logger, lifecycle, limits.maxBodyBytes))
   app.setSerializerCompiler(() => JSON.stringify)
   jsonBodies(app, parseJson)
-  for (const schema of [...SHARED_SCHEMAS, ...EVENT_SCHEMAS, ...SNAPSHOT_SCHEMAS]) app.addSchema(schema)
+  for (const schema of [...SHARED_SCHEMAS, ...EVENT_SCHEMAS, ...SNAPSHOT_SCHEMAS, ...CONSUMER_SCHEMAS])
+    app.addSchema(schema)
 
   // Around every route.
   const paths = knowAllMethods(app)
@@ -87,6 +93,13 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
     snapshots: parts.snapshots,
     snapshotEvery: parts.snapshotEvery,
     maxStateBytes: limits.maxEventBytes,
+    hub: parts.hub,
+    lifecycle,
+  })
+  consumerRoutes(app, { consumers: parts.consumers })
+  consumerEventRoutes(app, {
+    consumers: parts.consumers,
+    head: () => parts.log.head(),
     hub: parts.hub,
     lifecycle,
   })

@@ -5,6 +5,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Settings } from './config.ts'
 import { AdminConnection } from './db/admin-connection.ts'
+import type { ConsumerStore } from './db/consumer-store.ts'
+import { ConsumerWatch } from './db/consumer-watch.ts'
+import { PostgresConsumers } from './db/consumers.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './db/embedded-postgres.ts'
 import type { EventLog } from './db/event-log.ts'
 import { HealthMonitor, type HealthQuery, type HealthSnapshot } from './db/health-monitor.ts'
@@ -23,6 +26,7 @@ import { AppError } from './errors.ts'
 import { FeedTail } from './follow/feed-tail.ts'
 import { FollowHub } from './follow/follow-hub.ts'
 import { lateBound } from './late-bound.ts'
+import { consumerMetrics } from './metrics/consumers.ts'
 import { poolMetrics } from './metrics/pool.ts'
 import type { MetricsRegistry } from './metrics/registry.ts'
 import { storeMetrics } from './metrics/store.ts'
@@ -39,6 +43,7 @@ export interface Backend {
   log: EventLog
   hub: FollowHub
   snapshots: SnapshotStore
+  consumers: ConsumerStore
   pool: PoolReport
   migrations: MigrationsForHttp
   /** What is known at the moment; undefined before there is anything to ask. */
@@ -66,6 +71,8 @@ interface Connected {
   wakeUps: WakeUpListener
   tail: FeedTail
   hub: FollowHub
+  consumers: PostgresConsumers
+  watch: ConsumerWatch
 }
 
 const RETRY_MS = 250
@@ -77,6 +84,7 @@ export function createBackend(options: BackendOptions): Backend {
   const log = lateBound<EventLog>(absent)
   const hub = lateBound<FollowHub>(absent)
   const snapshots = lateBound<SnapshotStore>(absent)
+  const consumers = lateBound<ConsumerStore>(absent)
   const pool = lateBound<PoolReport>(absent)
   const migrations = lateBound<MigrationsForHttp>(absent)
   const closing = new AbortController()
@@ -89,6 +97,8 @@ export function createBackend(options: BackendOptions): Backend {
     queuedEvents: () => connected?.log.queuedEvents ?? 0,
   })
 
+  consumerMetrics(options.registry, () => connected?.watch.known ?? [])
+
   const start = async (): Promise<void> => {
     if (settings.DATABASE_URL === undefined) {
       embedded = await startEmbeddedPostgres({ dataDir: settings.DATA_DIR, log: logger, mayMoveData: true })
@@ -98,6 +108,7 @@ export function createBackend(options: BackendOptions): Backend {
     log.bind(connected.log)
     hub.bind(connected.hub)
     snapshots.bind(new PostgresSnapshots({ pool: connected.pool, schema: settings.DATABASE_SCHEMA }))
+    consumers.bind(connected.consumers)
     migrations.bind(migrationsForHttp(connected.migrator, queryOf(connected.admin)))
     pool.bind(
       poolReport({
@@ -109,6 +120,7 @@ export function createBackend(options: BackendOptions): Backend {
     )
     await Promise.all([connected.pool.start(), bringUpToDate(options, connected, closing.signal)])
     connected.monitor.markStarted()
+    connected.watch.start()
   }
   let started: Promise<void> | undefined
 
@@ -116,6 +128,7 @@ export function createBackend(options: BackendOptions): Backend {
     log: log.value,
     hub: hub.value,
     snapshots: snapshots.value,
+    consumers: consumers.value,
     pool: pool.value,
     migrations: migrations.value,
     health: () => connected && healthOf(connected),
@@ -129,6 +142,7 @@ export function createBackend(options: BackendOptions): Backend {
       closing.abort()
       await started?.catch(() => {})
       connected?.monitor.stop()
+      connected?.watch.stop()
       connected?.tail.close()
       await Promise.all([connected?.pool.end(deadlineMs), connected?.admin.end(), connected?.wakeUps.close()])
       await embedded?.stop()
@@ -175,7 +189,9 @@ function connect(
     heartbeatMs: settings.HEARTBEAT_SECONDS * 1000,
     limits: { maxPendingBytes: settings.FOLLOW_BUFFER_BYTES },
   })
-  return { pool, admin, monitor, migrator, log, wakeUps, tail, hub }
+  const consumers = new PostgresConsumers({ pool, schema, log })
+  const watch = new ConsumerWatch(consumers)
+  return { pool, admin, monitor, migrator, log, wakeUps, tail, hub, consumers, watch }
 }
 
 // What was stored here since the monitor asked counts too. Only for a moment: a store can be restored to an earlier

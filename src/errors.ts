@@ -59,6 +59,11 @@ const catalogue = {
     title: 'The stream has no snapshot',
     hint: 'Read the events, and store one with `PUT /streams/{stream_id}/snapshot`.',
   },
+  consumer_not_found: {
+    status: 404,
+    title: 'There is no consumer of this name',
+    hint: 'Make it with `PUT /consumers/{name}`.',
+  },
   method_not_allowed: {
     status: 405,
     title: 'This route does not know the method',
@@ -105,6 +110,33 @@ const catalogue = {
     status: 409,
     title: 'The cursor is ahead of the store',
     hint: 'The store went back, as after a restore: read it anew from a position that you trust.',
+  },
+  consumer_differs: {
+    status: 409,
+    title: 'The consumer exists with another start or number of partitions',
+    hint: 'Leave out `start` and `partitions`, or delete the consumer first; `POST /consumers/{name}/reset` moves its position.',
+  },
+  consumer_paused: {
+    status: 409,
+    title: 'The consumer is paused',
+    hint: 'Wait, or resume it with `POST /consumers/{name}/resume`.',
+    retryable: true,
+  },
+  consumer_claimed: {
+    status: 409,
+    title: 'Members work on the consumer',
+    hint: 'Acknowledge by the `token` of a lease; by `position` only while nobody has one.',
+    retryable: true,
+  },
+  lease_lost: {
+    status: 409,
+    title: 'The lease has ended',
+    hint: 'Claim again: what was not acknowledged in time comes back, maybe to another member.',
+  },
+  too_many_consumers: {
+    status: 409,
+    title: 'There are as many consumers as can be',
+    hint: 'Delete one that is not needed.',
   },
   payload_too_large: {
     status: 413,

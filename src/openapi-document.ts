@@ -17,6 +17,7 @@ export async function buildOpenApi(): Promise<string> {
     log: nobody,
     hub: nobody,
     snapshots: nobody,
+    consumers: nobody,
     snapshotEvery: 1,
     migrations: nobody,
     pool: nobody,

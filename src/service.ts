@@ -64,6 +64,7 @@ export async function startService({ settings, log }: ServiceOptions): Promise<S
     log: backend.log,
     hub: backend.hub,
     snapshots: backend.snapshots,
+    consumers: backend.consumers,
     snapshotEvery: settings.SNAPSHOT_EVERY,
     migrations: { migrations: backend.migrations, isHttpEnabled: () => mayMigrateOverHttp(settings) },
     pool: backend.pool,

@@ -291,6 +291,258 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/consumers/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Where a consumer stands
+         * @description Checkpoint, lag, members, and what is parked.
+         *
+         *     Needs a token of scope `read`.
+         */
+        get: operations["getConsumer"];
+        /**
+         * Make a consumer, or change it
+         * @description A consumer is a position in the feed that has a name and a filter, and is kept by the server; there can be 100. `filter`, `lease_seconds` and `max_attempts` are replaced each time (absent: the default) and hold for what is handed out from then on. `start` and `partitions` are given once: later they have to be the same or absent, else 409 `consumer_differs`. A stream belongs to the partition `n % partitions`, where `n` is the first four bytes of the SHA-256 of its id.
+         *
+         *     Needs a token of scope `append`.
+         */
+        put: operations["saveConsumer"];
+        post?: never;
+        /**
+         * Remove a consumer
+         * @description With its position, leases and parked events; no event is touched.
+         *
+         *     Needs a token of scope `append`.
+         */
+        delete: operations["deleteConsumer"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/consumers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List all consumers
+         * @description Needs a token of scope `read`.
+         */
+        get: operations["listConsumers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/consumers/{name}/parked": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List parked events
+         * @description By position, with the reason.
+         *
+         *     Needs a token of scope `read`.
+         */
+        get: operations["listParked"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/consumers/{name}/parked/replay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Hand parked events out again
+         * @description The first `limit` that are not on their way already; claims answer them before what is new. Each stays listed until it is acknowledged, so a replay that breaks off loses nothing.
+         *
+         *     Needs a token of scope `append`.
+         */
+        post: operations["replayParked"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/consumers/{name}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pause a consumer
+         * @description Nothing is handed out any more (409 `consumer_paused`); what members have can still be acknowledged. Live answers that have begun go on.
+         *
+         *     Needs a token of scope `append`.
+         */
+        post: operations["pauseConsumer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/consumers/{name}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Resume a consumer
+         * @description Events are handed out again.
+         *
+         *     Needs a token of scope `append`.
+         */
+        post: operations["resumeConsumer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/consumers/{name}/reset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Move a consumer to another position
+         * @description It goes on after `position`, or with what comes from now on (`head`). Leases are lost; parked events after the position are taken off the list, because they come again.
+         *
+         *     Needs a token of scope `append`.
+         */
+        post: operations["resetConsumer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/consumers/{name}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read the next events of a consumer
+         * @description For one reader: those after the checkpoint, as often as it is asked, until `position` is acknowledged with `POST /consumers/{name}/ack`. When nothing passes the filter the checkpoint moves by itself. With `Accept: text/event-stream` it begins at the checkpoint (or `Last-Event-ID`) and goes on with new events; acknowledge now and then.
+         *
+         *     Needs a token of scope `read`.
+         */
+        get: operations["readConsumer"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/consumers/{name}/claim": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Claim events for a member
+         * @description For several members that share the work. Answers events by position under a lease; streams are spread over partitions, and while a member has events of a partition nobody else gets any, so each stream stays in order. What is not acknowledged within `lease_seconds` goes to others. A member has one lease at a time: claiming again gives the earlier one back. An event that was handed out twice without success is handed out alone from then on, and parked after `max_attempts`. Parked events hold nothing up: later events of their stream go on.
+         *
+         *     Needs a token of scope `read`.
+         */
+        post: operations["claimEvents"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/consumers/{name}/ack": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Acknowledge events
+         * @description With `token`: those of the lease up to `position`, or all of it; what is left begins another lease time, so this also renews. Without: everything up to `position`, which is refused while members have leases. The checkpoint never goes back, and never beyond the head.
+         *
+         *     Needs a token of scope `read`.
+         */
+        post: operations["acknowledge"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/consumers/{name}/nack": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Say that an event failed
+         * @description `retry`: the lease ends and everything that is left of it comes back; acknowledge first what is done. The event at `position` is handed out again after `delay_seconds`, and its partition waits for it; those after it count as not tried. After `max_attempts` it is parked instead. `park`: the event is set aside, the rest stays with the member. Without `position` all events of the lease have failed.
+         *
+         *     Needs a token of scope `read`.
+         */
+        post: operations["giveBack"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/import": {
         parameters: {
             query?: never;
@@ -434,7 +686,7 @@ export interface components {
             title: string;
             status: number;
             /** @enum {string} */
-            code: "malformed_request" | "validation_failed" | "stream_id_invalid" | "unauthenticated" | "forbidden" | "migrations_disabled" | "route_not_found" | "stream_not_found" | "event_not_found" | "snapshot_not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "version_conflict" | "migrations_locked" | "migration_drift" | "snapshot_older" | "snapshot_ahead" | "cursor_ahead" | "payload_too_large" | "uri_too_long" | "unsupported_media_type" | "expectation_failed" | "unstorable_value" | "event_id_reused" | "rate_limited" | "headers_too_large" | "internal" | "overloaded" | "pool_exhausted" | "busy" | "timeout" | "database_unavailable" | "database_read_only" | "database_full" | "database_misconfigured" | "shutting_down" | "not_yet_visible" | "commit_outcome_unknown" | "not_ready" | "http_version_not_supported";
+            code: "malformed_request" | "validation_failed" | "stream_id_invalid" | "unauthenticated" | "forbidden" | "migrations_disabled" | "route_not_found" | "stream_not_found" | "event_not_found" | "snapshot_not_found" | "consumer_not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "version_conflict" | "migrations_locked" | "migration_drift" | "snapshot_older" | "snapshot_ahead" | "cursor_ahead" | "consumer_differs" | "consumer_paused" | "consumer_claimed" | "lease_lost" | "too_many_consumers" | "payload_too_large" | "uri_too_long" | "unsupported_media_type" | "expectation_failed" | "unstorable_value" | "event_id_reused" | "rate_limited" | "headers_too_large" | "internal" | "overloaded" | "pool_exhausted" | "busy" | "timeout" | "database_unavailable" | "database_read_only" | "database_full" | "database_misconfigured" | "shutting_down" | "not_yet_visible" | "commit_outcome_unknown" | "not_ready" | "http_version_not_supported";
             /** @description What is wrong with this request. */
             detail: string;
             /** @description As in the header `X-Request-Id` and in the log. */
@@ -763,6 +1015,178 @@ export interface components {
             checked: number;
             /** @description Null after the last stream. A page can be short, or empty, and not be the last one. */
             next: string | null;
+        };
+        /** @description As of `GET /events`; all of it has to hold. */
+        ConsumerFilter: {
+            types?: string[];
+            stream_prefix?: string;
+            /**
+             * Format: date-time
+             * @description Inclusive, on `created_at`.
+             */
+            since?: string;
+            /**
+             * Format: date-time
+             * @description Exclusive, on `created_at`.
+             */
+            until?: string;
+            /** @description Top-level members of the metadata that are text. */
+            metadata?: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * @example {
+         *       "filter": {
+         *         "types": [
+         *           "OrderPlaced"
+         *         ],
+         *         "stream_prefix": "order-"
+         *       },
+         *       "start": 0,
+         *       "partitions": 8
+         *     }
+         */
+        NewConsumer: {
+            filter?: components["schemas"]["ConsumerFilter"];
+            /** @description The position after which it begins, 0 for the first event; `head`: only what comes from now on. */
+            start?: number | "head";
+            /**
+             * @description How many members can work at once; the streams are spread over them.
+             * @default 8
+             */
+            partitions?: number;
+            /**
+             * @description How long a member may work on what it claimed before others get it.
+             * @default 30
+             */
+            lease_seconds?: number;
+            /**
+             * @description An event that was handed out this often without success is parked.
+             * @default 5
+             */
+            max_attempts?: number;
+        };
+        Consumer: {
+            name: string;
+            filter: components["schemas"]["ConsumerFilter"];
+            /** @description The position after which it begins, 0 for the first event; `head`: only what comes from now on. */
+            start: number | "head";
+            /**
+             * @description How many members can work at once; the streams are spread over them.
+             * @default 8
+             */
+            partitions: number;
+            /**
+             * @description How long a member may work on what it claimed before others get it.
+             * @default 30
+             */
+            lease_seconds: number;
+            /**
+             * @description An event that was handed out this often without success is parked.
+             * @default 5
+             */
+            max_attempts: number;
+            paused: boolean;
+            /** @description Everything up to here is acknowledged, parked, or does not pass the filter. */
+            checkpoint: number;
+            /** @description Last position of the store. */
+            head: number;
+            /** @description Positions between the checkpoint and the head. */
+            lag_events: number;
+            /** @description Age of the first event after the checkpoint; 0 without one. */
+            lag_seconds: number;
+            /** @description Events that members work on. */
+            in_flight: number;
+            /** @description Events that were set aside. */
+            parked: number;
+            /** @description Of those, how many wait to be handed out again. */
+            replaying: number;
+            /** @description Who claimed lately. */
+            members: {
+                /**
+                 * @description Who works: 1 to 100 of `A-Za-z0-9._-`. It has one lease at a time.
+                 * @example worker-1
+                 */
+                member: string;
+                /**
+                 * Format: date-time
+                 * @description When it last claimed.
+                 */
+                seen_at: string;
+                /** @description Those that it works on. */
+                partitions: number[];
+                /** @description Events that it works on. */
+                in_flight: number;
+                /** @description When its lease ends; null without one. */
+                lease_until: string | null;
+            }[];
+            /**
+             * Format: date-time
+             * @description UTC, microseconds.
+             */
+            created_at: string;
+        };
+        ConsumerList: {
+            consumers: components["schemas"]["Consumer"][];
+        };
+        ConsumerPage: {
+            /** @description Where the page begins; exclusive. */
+            checkpoint: number;
+            events: components["schemas"]["Event"][];
+            /** @description Acknowledge this when all events of the page are done. */
+            position: number;
+            /** @description Last position of the store. */
+            head: number;
+        };
+        Lease: {
+            /** @description For `ack` and `nack`; null when there is no event. */
+            token: string | null;
+            /** @description When others get what is not acknowledged; null when there is no event. */
+            lease_until: string | null;
+            /** @description By position, so each stream is in order. */
+            events: components["schemas"]["Event"][];
+            /** @description For each event, in the same order, how often it was handed out; 1 for the first time. */
+            attempts: number[];
+            /** @description Of the consumer. */
+            checkpoint: number;
+            /** @description Last position of the store. */
+            head: number;
+        };
+        Progress: {
+            /** @description Of the consumer, now. */
+            checkpoint: number;
+            /** @description With `token`: events that this call is done with, parked ones among them. Else: positions that the checkpoint moved. */
+            acknowledged: number;
+            /** @description Events of the lease that are still to be done. */
+            in_flight: number;
+            /** @description When the lease ends; null when nothing is left of it. */
+            lease_until: string | null;
+            /** @description Events that this call set aside. */
+            parked: number;
+        };
+        ParkedPage: {
+            parked: {
+                position: number;
+                /** @description How often it was handed out. */
+                attempts: number;
+                /** @description What the member said, or why it was set aside by itself. */
+                reason: string | null;
+                /**
+                 * Format: date-time
+                 * @description UTC, microseconds.
+                 */
+                parked_at: string;
+                /** @description It waits to be handed out again. */
+                replaying: boolean;
+                event: components["schemas"]["Event"];
+            }[];
+            /** @description Null on the last page. */
+            next: string | null;
+        };
+        Replayed: {
+            /** @description How many were marked by this call. */
+            replaying: number;
         };
         Imported: {
             /** @description Events stored by this request. */
@@ -1361,6 +1785,444 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SnapshotCoverage"];
+                };
+            };
+        };
+    };
+    getConsumer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 100 of `A-Za-z0-9._-`.
+                 * @example mailer
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Consumer"];
+                };
+            };
+        };
+    };
+    saveConsumer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 100 of `A-Za-z0-9._-`.
+                 * @example mailer
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewConsumer"];
+            };
+        };
+        responses: {
+            /** @description Changed, or the same as before. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Consumer"];
+                };
+            };
+            /** @description New. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Consumer"];
+                };
+            };
+        };
+    };
+    deleteConsumer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 100 of `A-Za-z0-9._-`.
+                 * @example mailer
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    listConsumers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConsumerList"];
+                };
+            };
+        };
+    };
+    listParked: {
+        parameters: {
+            query?: {
+                /** @description Position; exclusive. */
+                after?: number;
+                /** @description Most events of the page; 100 when absent. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 100 of `A-Za-z0-9._-`.
+                 * @example mailer
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ParkedPage"];
+                };
+            };
+        };
+    };
+    replayParked: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 100 of `A-Za-z0-9._-`.
+                 * @example mailer
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "limit": 100
+                 *     }
+                 */
+                "application/json": {
+                    /** @default 100 */
+                    limit?: number;
+                };
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Replayed"];
+                };
+            };
+        };
+    };
+    pauseConsumer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 100 of `A-Za-z0-9._-`.
+                 * @example mailer
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Consumer"];
+                };
+            };
+        };
+    };
+    resumeConsumer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 100 of `A-Za-z0-9._-`.
+                 * @example mailer
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Consumer"];
+                };
+            };
+        };
+    };
+    resetConsumer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 100 of `A-Za-z0-9._-`.
+                 * @example mailer
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "position": 0
+                 *     }
+                 */
+                "application/json": {
+                    /** @description The position after which it begins, 0 for the first event; `head`: only what comes from now on. */
+                    position: number | "head";
+                };
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Consumer"];
+                };
+            };
+        };
+    };
+    readConsumer: {
+        parameters: {
+            query?: {
+                /** @description Most events of the page; 100 when absent. */
+                limit?: number;
+                /** @description Long poll: when there is nothing, wait up to this many seconds. */
+                wait?: number;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 100 of `A-Za-z0-9._-`.
+                 * @example mailer
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConsumerPage"];
+                    /**
+                     * @example id: 1
+                     *     event: event
+                     *     data: {"position":1,"stream_id":"order-123","version":1,"id":"0190c6f2-7c1e-7cc3-98c4-dc0c0c07398f","type":"OrderPlaced","data":{"total":10},"content_type":"application/json","metadata":null,"created_at":"2026-01-31T12:00:00.000000Z"}
+                     */
+                    "text/event-stream": string;
+                };
+            };
+        };
+    };
+    claimEvents: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 100 of `A-Za-z0-9._-`.
+                 * @example mailer
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "member": "worker-1",
+                 *       "limit": 100,
+                 *       "wait": 30
+                 *     }
+                 */
+                "application/json": {
+                    /**
+                     * @description Who works: 1 to 100 of `A-Za-z0-9._-`. It has one lease at a time.
+                     * @example worker-1
+                     */
+                    member: string;
+                    /** @default 100 */
+                    limit?: number;
+                    /**
+                     * @description Longest wait in seconds when there is nothing.
+                     * @default 0
+                     */
+                    wait?: number;
+                };
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Lease"];
+                };
+            };
+        };
+    };
+    acknowledge: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 100 of `A-Za-z0-9._-`.
+                 * @example mailer
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description The lease, as the claim answered it. */
+                    token?: string;
+                    /** @description Everything up to here, inclusive. With `token`: those of the lease; all of it when absent. */
+                    position?: number;
+                };
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Progress"];
+                };
+            };
+        };
+    };
+    giveBack: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description 1 to 100 of `A-Za-z0-9._-`.
+                 * @example mailer
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "token": "0190c6f2-7c1e-4cc3-98c4-dc0c0c07398f",
+                 *       "action": "park",
+                 *       "position": 7,
+                 *       "reason": "no such customer"
+                 *     }
+                 */
+                "application/json": {
+                    /** @description The lease, as the claim answered it. */
+                    token: string;
+                    action: "retry" | "park";
+                    /** @description The event that failed; everything of the lease when absent. */
+                    position?: number;
+                    /** @description Kept with an event that is parked. */
+                    reason?: string;
+                    /** @description With `retry`: earliest next attempt; 1, 2, 4 … seconds by attempts when absent. */
+                    delay_seconds?: number;
+                };
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Progress"];
                 };
             };
         };

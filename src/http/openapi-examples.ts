@@ -56,6 +56,10 @@ const MEMBERS: Partial<Record<ErrorCode, { detail: string; members: Json }>> = {
     detail: 'The stream is at version 142, not at 200.',
     members: { stream_id: 'order-123', version: 200, current_version: 142 },
   },
+  consumer_differs: {
+    detail: 'The consumer mailer exists with another start or number of partitions.',
+    members: { start: 0, partitions: 8 },
+  },
   not_ready: { detail: 'The service is not ready: database.', members: { reasons: ['database'] } },
 }
 

@@ -89,6 +89,7 @@ const TAGS = [
   { name: 'append', description: 'Store events.' },
   { name: 'read', description: 'Read events, streams and the feed of all events.' },
   { name: 'snapshots', description: 'Keep the state of a stream, and rebuild it from there.' },
+  { name: 'consumers', description: 'Positions that the server keeps, for one reader or several members.' },
   { name: 'health', description: 'For probes.' },
   { name: 'operations', description: 'Migrations, pool and metrics.' },
   { name: 'documents', description: 'This description.' },

@@ -19,9 +19,11 @@ const member = Type.String({
   description: 'Who works: 1 to 100 of `A-Za-z0-9._-`. It has one lease at a time.',
   examples: ['worker-1'],
 })
-const token = Type.String({ format: 'uuid', description: 'The lease, as the claim answered it.' })
-const start = Type.Unsafe<number | 'head'>({
-  anyOf: [{ type: 'integer', minimum: 0 }, { const: 'head' }],
+const token = Type.String({
+  pattern: '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$',
+  description: 'The lease, as the claim answered it.',
+})
+const start = Type.Union([Type.Integer({ minimum: 0 }), Type.Literal('head')], {
   description: 'The position after which it begins, 0 for the first event; `head`: only what comes from now on.',
 })
 
@@ -29,7 +31,7 @@ export const ConsumerParams = Type.Object({
   name: Type.String({ description: '1 to 100 of `A-Za-z0-9._-`.', examples: ['mailer'] }),
 })
 
-export const ConsumerFilterSchema = Type.Object(
+const ConsumerFilterSchema = Type.Object(
   {
     types: Type.Optional(Type.Array(Type.String(), { minItems: 1, maxItems: 100 })),
     stream_prefix: Type.Optional(Type.String({ maxLength: 255 })),
@@ -144,7 +146,7 @@ export const ClaimSchema = Type.Object(
       }),
     ),
   },
-  { $id: 'Claim', ...closed, examples: [{ member: 'worker-1', limit: 100, wait: 30 }] },
+  { ...closed, examples: [{ member: 'worker-1', limit: 100, wait: 30 }] },
 )
 
 export const LeaseSchema = Type.Object(
@@ -171,13 +173,13 @@ export const AckSchema = Type.Object(
       }),
     ),
   },
-  { $id: 'Ack', ...closed, examples: [{ token: '0190c6f2-7c1e-4cc3-98c4-dc0c0c07398f' }, { position: 1200 }] },
+  { ...closed, examples: [{ token: '0190c6f2-7c1e-4cc3-98c4-dc0c0c07398f' }, { position: 1200 }] },
 )
 
 export const NackSchema = Type.Object(
   {
     token,
-    action: Type.Unsafe<'retry' | 'park'>({ type: 'string', enum: ['retry', 'park'] }),
+    action: Type.Union([Type.Literal('retry'), Type.Literal('park')]),
     position: Type.Optional(
       Type.Integer({ minimum: 1, description: 'The event that failed; everything of the lease when absent.' }),
     ),
@@ -191,7 +193,6 @@ export const NackSchema = Type.Object(
     ),
   },
   {
-    $id: 'Nack',
     ...closed,
     examples: [
       { token: '0190c6f2-7c1e-4cc3-98c4-dc0c0c07398f', action: 'park', position: 7, reason: 'no such customer' },
@@ -202,7 +203,9 @@ export const NackSchema = Type.Object(
 export const ProgressSchema = Type.Object(
   {
     checkpoint: position('Of the consumer, now.'),
-    acknowledged: count('Events of the lease that this call is done with; parked ones among them.'),
+    acknowledged: count(
+      'With `token`: events that this call is done with, parked ones among them. Else: positions that the checkpoint moved.',
+    ),
     in_flight: count('Events of the lease that are still to be done.'),
     lease_until: orNull('string', 'When the lease ends; null when nothing is left of it.'),
     parked: count('Events that this call set aside.'),
@@ -232,7 +235,7 @@ export const ParkedPageSchema = Type.Object(
 
 export const ReplaySchema = Type.Object(
   { limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000, default: 100 })) },
-  { $id: 'Replay', ...closed, examples: [{ limit: 100 }] },
+  { ...closed, examples: [{ limit: 100 }] },
 )
 
 export const ReplayedSchema = Type.Object(
@@ -240,7 +243,7 @@ export const ReplayedSchema = Type.Object(
   { $id: 'Replayed', ...closed },
 )
 
-export const ResetSchema = Type.Object({ position: start }, { $id: 'Reset', ...closed, examples: [{ position: 0 }] })
+export const ResetSchema = Type.Object({ position: start }, { ...closed, examples: [{ position: 0 }] })
 
 /** Schemas with an `$id` that the routes refer to. */
 export const CONSUMER_SCHEMAS: TSchema[] = [
@@ -249,13 +252,8 @@ export const CONSUMER_SCHEMAS: TSchema[] = [
   ConsumerSchema,
   ConsumerListSchema,
   ConsumerPageSchema,
-  ClaimSchema,
   LeaseSchema,
-  AckSchema,
-  NackSchema,
   ProgressSchema,
   ParkedPageSchema,
-  ReplaySchema,
   ReplayedSchema,
-  ResetSchema,
 ]

@@ -46,6 +46,10 @@ const noPool: AppParts['pool'] = {
   size: () => Promise.reject(new AppError('database_unavailable', 'There is no pool here.')),
 }
 
+const noConsumers = new Proxy({} as AppParts['consumers'], {
+  get: () => () => Promise.reject(new AppError('database_unavailable', 'There are no consumers here.')),
+})
+
 /** An app with the settings' defaults. */
 export async function buildTestApp({ tokens, parts = {}, onRoute }: TestAppOptions = {}) {
   // Fastify announces each new instance, which is the one moment before its first route.
@@ -75,6 +79,7 @@ export async function buildTestApp({ tokens, parts = {}, onRoute }: TestAppOptio
       limits: { maxPendingBytes: 2 * 1024 * 1024 },
     }),
     snapshots: new InMemorySnapshots(events),
+    consumers: noConsumers,
     snapshotEvery: 100,
     pool: noPool,
     migrations: { migrations: noMigrations, isHttpEnabled: () => true },

@@ -1,0 +1,22 @@
+// The filter of a consumer in its two forms: as the service works with it, and as it is sent and stored.
+
+import type { ConsumerFilter } from '../db/consumer-store.ts'
+
+/** Members as in the HTTP contract. */
+export interface FilterJson {
+  types?: string[]
+  stream_prefix?: string
+  since?: string
+  until?: string
+  metadata?: Record<string, string>
+}
+
+export const filterJson = ({ streamPrefix, ...rest }: ConsumerFilter): FilterJson => ({
+  ...rest,
+  ...(streamPrefix !== undefined && { stream_prefix: streamPrefix }),
+})
+
+export const filterOf = ({ stream_prefix: streamPrefix, ...rest }: FilterJson): ConsumerFilter => ({
+  ...rest,
+  ...(streamPrefix !== undefined && { streamPrefix }),
+})
