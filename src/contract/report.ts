@@ -43,7 +43,7 @@ export class Report {
 }
 
 /** 413 for one part of a body, or for all of it (pointer ''). */
-export const payloadTooLarge = (pointer: string, limitBytes: number): AppError =>
+const payloadTooLarge = (pointer: string, limitBytes: number): AppError =>
   new AppError('payload_too_large', `${pointer || 'The body'} is larger than ${limitBytes} bytes.`, {
     members: { limit_bytes: limitBytes, errors: [{ pointer, rule: 'max_bytes' }] },
   })

@@ -33,7 +33,7 @@ export function predicateOf(filter: FeedFilter): EventPredicate {
 }
 
 /** A time of RFC 3339 in microseconds since 1970; PostgreSQL rounds further digits to these. */
-export function microseconds(time: string): number {
+function microseconds(time: string): number {
   const fraction = /\.(\d+)/.exec(time)?.[1] ?? ''
   const seconds = Date.parse(time.replace(/\.\d+/, '').replace(/:60(?=[Zz+-])/, ':59'))
   const leap = /:60(\.\d+)?[Zz+-]/.test(time) ? 1_000 : 0

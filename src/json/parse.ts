@@ -59,7 +59,7 @@ export class RawJson {
 }
 
 /** Members that are stored as they came: the data and metadata of events, the state of snapshots. */
-export const STORED_MEMBERS: ReadonlySet<string> = new Set(['data', 'metadata', 'state'])
+const STORED_MEMBERS: ReadonlySet<string> = new Set(['data', 'metadata', 'state'])
 
 // No envelope of ours is deeper; what is, is walked and left for validation to refuse.
 const MAX_ENVELOPE_DEPTH = 16

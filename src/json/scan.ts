@@ -2,9 +2,9 @@
 // without a word; here a value is only walked, so that its bytes can be stored as they came.
 
 /** Deepest nesting of a stored value. */
-export const MAX_DEPTH = 64
+const MAX_DEPTH = 64
 /** Longest number, in characters: far beyond any double, and far within what PostgreSQL's numeric keeps. */
-export const MAX_NUMBER_LENGTH = 1_000
+const MAX_NUMBER_LENGTH = 1_000
 
 export type FindingRule =
   | 'duplicate_key'

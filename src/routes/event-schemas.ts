@@ -14,14 +14,14 @@ export const StreamParams = Type.Object({
   stream_id: Type.String({ description: '1 to 255 bytes of UTF-8, percent-encoded.', examples: ['order-123'] }),
 })
 
-export const ExpectedVersionSchema = Type.Unsafe<number | string>({
+const ExpectedVersionSchema = Type.Unsafe<number | string>({
   $id: 'ExpectedVersion',
   anyOf: [{ type: 'integer', minimum: 0 }, { enum: ['any', 'exists'] }],
   default: 'any',
   description: 'The version the stream has to be at; 0 = it has no event yet.',
 })
 
-export const NewEventSchema = Type.Object(
+const NewEventSchema = Type.Object(
   {
     id: Type.Optional(
       Type.String({ format: 'uuid', description: 'Lower-case UUID; makes retries safe. A version 7 one when absent.' }),
@@ -65,7 +65,7 @@ export const AppendedSchema = Type.Object(
   { $id: 'Appended', additionalProperties: false },
 )
 
-export const StreamInfoSchema = Type.Object(
+const StreamInfoSchema = Type.Object(
   { stream_id: streamId, version, created_at: timestamp, updated_at: timestamp },
   { $id: 'StreamInfo', additionalProperties: false },
 )

@@ -76,7 +76,7 @@ export function formOf(request: FastifyRequest, read: LiveRead): Form {
 export const isLive = (form: Form, read: LiveRead): boolean => form === SSE_TYPE || read.follow === true
 
 /** `Last-Event-ID`, which wins over the cursor of the query. @throws AppError `validation_failed` */
-export function lastEventId(request: FastifyRequest): number | undefined {
+function lastEventId(request: FastifyRequest): number | undefined {
   const header = request.headers['last-event-id']
   if (header === undefined) return undefined
   const text = String(header)
@@ -85,7 +85,7 @@ export function lastEventId(request: FastifyRequest): number | undefined {
 }
 
 /** 409 for a cursor that the store has not reached, so that nobody goes on silently in a store that went back. */
-export function refuseAhead(cursor: number, head: number, counted: Counted): void {
+function refuseAhead(cursor: number, head: number, counted: Counted): void {
   if (cursor <= head) return
   throw new AppError('cursor_ahead', `The cursor is ${counted} ${cursor}, and the last one here is ${head}.`, {
     members: { cursor, head },

@@ -6,6 +6,7 @@ import { type TString, Type } from '@sinclair/typebox'
 export const READ_PROBLEMS = [
   'validation_failed',
   'pool_exhausted',
+  'busy',
   'timeout',
   'database_unavailable',
   'database_misconfigured',

@@ -56,12 +56,3 @@ const PROBLEM_CODES = 'x-problem-codes'
 
 /** Schemas with an `$id` that any route may refer to. */
 export const SHARED_SCHEMAS: TSchema[] = [Problem]
-
-/** What any route that reads the database can answer with. */
-export const READ_PROBLEMS = [
-  'pool_exhausted',
-  'busy',
-  'timeout',
-  'database_unavailable',
-  'database_misconfigured',
-] as const satisfies ErrorCode[]
