@@ -51,12 +51,16 @@ export async function requireObjects(
   throw new MigrationError('refused', `the schema ${schema} is not what migrations up to ${version} make: ${list}`)
 }
 
-/** Whether there is an event or a snapshot that could be lost. */
+/** Whether the store's tables hold anything that could be lost. */
 export async function hasRows(query: RunQuery, schema: string): Promise<boolean> {
-  for (const name of ['events', 'snapshots']) {
-    const table = `${quoteIdentifier(schema)}.${name}`
-    const { rows } = await query('SELECT to_regclass($1) IS NOT NULL AS is_there', [table])
-    if (!rows[0]?.['is_there']) continue
+  const { rows } = await query(
+    `SELECT relname AS name FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relkind = 'r'
+       AND (relname IN ('events', 'snapshots') OR relname LIKE 'annals\\_%')
+       AND relname NOT IN ('annals_migrations', 'annals_head')`,
+    [quoteIdentifier(schema)],
+  )
+  for (const { name } of rows as { name: string }[]) {
+    const table = `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`
     const found = await query(`SELECT EXISTS (SELECT FROM ${table}) AS has_rows`)
     if (found.rows[0]?.['has_rows']) return true
   }

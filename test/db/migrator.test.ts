@@ -555,21 +555,25 @@ t.test(
 t.test('Migrations are taken back one by one, but never the events without being told so', async (t) => {
   const url = await newDatabase(t)
   const client = await connected(t, url)
-  await migrator(url).up()
+  // Only the first five, so that what the later ones have to lose does not matter.
+  const folder = copyOfMigrations(t)
+  for (const name of readdirSync(folder)) if (/^\d/.test(name) && name > '0006') rmSync(join(folder, name))
+  const five = migrator(url, { folder })
+  await five.up()
   const before = await describe(client)
   t.strictSame(
-    (await migrator(url).down()).map(({ name }) => name),
-    [FILES.at(-1)?.name],
+    (await five.down()).map(({ name }) => name),
+    ['0005_append'],
   )
-  t.match(await migrator(url).status(), { status: 'pending', current: LATEST - 1 })
-  await migrator(url).up()
+  t.match(await five.status(), { status: 'pending', current: 4 })
+  await five.up()
   t.strictSame(await describe(client), before, 'down one and up again gives the same schema')
 
   await client.query(`INSERT INTO events (stream_id, version, event_type, event_data) VALUES ('s', 1, 'T', '\\x00ff')`)
-  const refused = await errorOf(migrator(url).down({ to: 2 }))
+  const refused = await errorOf(five.down({ to: 2 }))
   t.match(refused, { kind: 'refused', message: /taking back 0003_positions destroys the position.*--i-will-lose-data/ })
-  t.match(await migrator(url).status(), { current: 3 }, 'what destroys nothing was taken back')
-  await migrator(url).down({ to: 2, mayLoseData: true })
+  t.match(await five.status(), { current: 3 }, 'what destroys nothing was taken back')
+  await five.down({ to: 2, mayLoseData: true })
   const columns = await client.query(
     `SELECT attname FROM pg_attribute WHERE attrelid = 'events'::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum`,
   )
@@ -577,18 +581,18 @@ t.test('Migrations are taken back one by one, but never the events without being
     columns.rows.map(({ attname }) => attname),
     ['stream_id', 'version', 'event_type', 'event_data', 'metadata', 'created_at'],
   )
-  t.match(await errorOf(migrator(url).down({ mayLoseData: true })), {
+  t.match(await errorOf(five.down({ mayLoseData: true })), {
     kind: 'refused',
     message: /0002_snapshots has no way back/,
   })
-  await migrator(url).up()
+  await five.up()
   t.strictSame(await describe(client), before)
   t.strictSame((await client.query('SELECT stream_id, position, event_data FROM events')).rows, [
     { stream_id: 's', position: '1', event_data: Buffer.from([0, 255]) },
   ])
 
-  const folder = folderOf(t, { '0001_a.sql': 'CREATE TABLE a ();', '0001_a.down.sql': 'DROP TABLE a; SELECT 1 / 0;' })
-  const wrong = migrator(url, { folder, schema: 'x' })
+  const others = folderOf(t, { '0001_a.sql': 'CREATE TABLE a ();', '0001_a.down.sql': 'DROP TABLE a; SELECT 1 / 0;' })
+  const wrong = migrator(url, { folder: others, schema: 'x' })
   await wrong.up()
   t.match(await errorOf(wrong.down()), { kind: 'failed', message: /taking back 0001_a failed.*division by zero/ })
   t.equal((await wrong.status()).current, 1)
@@ -683,6 +687,10 @@ t.test('For routes every error is one of the catalogue and says nothing about th
 t.test('The committed migrations have a description each, and the ones that need it a warning', async (t) => {
   t.equal(FILES.length, readdirSync(MIGRATIONS_FOLDER).filter((name) => /^\d{4}_\w+\.sql$/.test(name)).length)
   t.match(FILES[2], { name: '0003_positions', breaking: /collation "C"/ })
+  t.ok(
+    FILES.slice(2).every(({ down }) => down !== null),
+    'all but the tables of the events can be taken back',
+  )
   const client = await connected(t, await newDatabase(t))
   const { migrations } = await readStatus((text, values) => client.query(text, values), 'public', FILES)
   t.ok(migrations.every(({ description }) => (description as string).length > 10))
