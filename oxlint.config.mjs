@@ -166,8 +166,9 @@ export default {
     'import/no-default-export': 'error',
     'unicorn/prefer-node-protocol': 'error',
     // These find more good code than bad: control characters are a subject here, spreads group long argument lists,
-    // and template literals print numbers.
+    // template literals print numbers, and what is unknown is turned into text on purpose.
     'eslint/no-control-regex': 'off',
+    'typescript/no-base-to-string': 'off',
     'typescript/restrict-template-expressions': 'off',
     'typescript/unbound-method': 'off',
     'unicorn/no-new-array': 'off',

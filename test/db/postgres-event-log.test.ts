@@ -135,7 +135,11 @@ t.test('a page ends where it becomes too large, and the next one goes on from th
   await store.append('s', [{ type: 'Small' }, { type: 'Small' }])
   t.equal((await store.readFeed({ limit: 1000 })).events.length, 2, 'all are known to be small')
   const large = 'x'.repeat(1024 * 1024 - 2)
-  for (let i = 0; i < 5; i++) await store.append('s', Array.from({ length: 4 }, () => ({ type: 'Large', data: large })))
+  for (let i = 0; i < 5; i++)
+    await store.append(
+      's',
+      Array.from({ length: 4 }, () => ({ type: 'Large', data: large })),
+    )
   for (const read of [
     async (after: number) => (await store.readFeed({ after, limit: 1000 })).events.map(({ position }) => position),
     async (after: number) =>
@@ -144,7 +148,10 @@ t.test('a page ends where it becomes too large, and the next one goes on from th
     await read(0)
     const first = await read(0)
     t.ok(first.length > 10 && first.length < 22, `${first.length} of 22 events`)
-    t.same([...first, ...(await read(first.at(-1) as number))], Array.from({ length: 22 }, (_, i) => i + 1))
+    t.same(
+      [...first, ...(await read(first.at(-1) as number))],
+      Array.from({ length: 22 }, (_, i) => i + 1),
+    )
   }
 })
 
