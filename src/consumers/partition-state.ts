@@ -33,6 +33,7 @@ const ALONE_FROM_ATTEMPT = 3
  * as far as the feed had been looked at. Events that were parked and came again lie before it and don't hold it back.
  */
 export function finish(state: PartitionState, isDone: (event: HandedOut) => boolean): Change {
+  if (state.inFlight === 0) return { state, positions: [] }
   const out = state.handedOut.slice(0, state.inFlight)
   const left = out.filter((event) => !isDone(event))
   const next = left.find(({ position }) => position > state.checkpoint)
