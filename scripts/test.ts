@@ -53,7 +53,8 @@ function runTap(files: string[], databaseUrl: string, report: TapReport): Promis
       stdio: ['ignore', 'pipe', 'inherit'],
       env,
     })
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => child.kill(signal))
+    // tap stops its tests on SIGINT only.
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => child.kill('SIGINT'))
     createInterface({ input: child.stdout }).on('line', (line) => {
       const shown = report.read(line)
       if (shown !== undefined) console.log(shown)
