@@ -5,6 +5,7 @@ import { importCommand } from './import.ts'
 import { migrateCommand } from './migrate.ts'
 import { openapiCommand } from './openapi.ts'
 import { serveCommand } from './serve.ts'
+import { tailCommand } from './tail.ts'
 
 /** All commands. Parsing throws CommanderError instead of ending the process, for help and version too. */
 export function buildProgram(): Command {
@@ -12,7 +13,14 @@ export function buildProgram(): Command {
     .description('An event store with an HTTP API and an operations desk, on PostgreSQL')
     .version(VERSION)
     .showHelpAfterError('(annals help lists the commands)')
-  for (const command of [serveCommand(), importCommand(), exportCommand(), migrateCommand(), openapiCommand()]) {
+  for (const command of [
+    serveCommand(),
+    importCommand(),
+    exportCommand(),
+    tailCommand(),
+    migrateCommand(),
+    openapiCommand(),
+  ]) {
     program.addCommand(command)
   }
   throwInsteadOfExit(program)

@@ -122,7 +122,11 @@ async function* connect(
     yield* framesOf(body, waiting)
   } catch (thrown) {
     const error = controller.signal.aborted ? controller.signal.reason : thrown
-    yield { ...NO_FRAME, error: error instanceof AnnalsError ? error : unreachable(target, reasonOf(error), error) }
+    yield {
+      ...NO_FRAME,
+      error:
+        error instanceof AnnalsError ? error : unreachable(target, `the connection broke (${reasonOf(error)})`, error),
+    }
   } finally {
     waiting(false)
     signal?.removeEventListener('abort', onAbort)

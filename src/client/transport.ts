@@ -108,7 +108,7 @@ export class Transport {
       throw await refusal(attempt, response)
     } catch (error) {
       if (signal.aborted) throw signal.reason
-      throw error instanceof AnnalsError ? error : unreachable(attempt, reasonOf(error), error)
+      throw error instanceof AnnalsError ? error : unreachable(attempt, `no answer (${reasonOf(error)})`, error)
     }
   }
 
@@ -126,7 +126,7 @@ export class Transport {
       return await readJson(attempt, await this.#send(attempt, controller.signal))
     } catch (error) {
       if (controller.signal.aborted) throw controller.signal.reason
-      throw error instanceof AnnalsError ? error : unreachable(attempt, reasonOf(error), error)
+      throw error instanceof AnnalsError ? error : unreachable(attempt, `no answer (${reasonOf(error)})`, error)
     } finally {
       clearTimeout(timer)
       signal?.removeEventListener('abort', onAbort)
@@ -220,7 +220,7 @@ export function reasonOf(error: unknown): string {
 /** There was no complete answer. */
 export function unreachable(attempt: Pick<Attempt, 'method' | 'target'>, reason: string, cause?: unknown): AnnalsError {
   const isSent = !NEVER_SENT.includes(causeOf(cause)?.code ?? '')
-  return new AnnalsError('unreachable', `${attempt.method} ${attempt.target} was not answered: ${reason}.`, {
+  return new AnnalsError('unreachable', `${attempt.method} ${attempt.target}: ${reason}.`, {
     status: 0,
     retryable: true,
     outcome: attempt.method !== 'GET' && isSent ? 'unknown' : 'not_applied',
