@@ -49,6 +49,19 @@ const SCOPES: Record<string, string[]> = {
   'DELETE /streams/:stream_id/snapshot': ['append'],
   'GET /streams/:stream_id/state': ['read'],
   'GET /snapshots/coverage': ['read'],
+  'GET /consumers': ['read'],
+  'GET /consumers/:name': ['read'],
+  'PUT /consumers/:name': ['append'],
+  'DELETE /consumers/:name': ['append'],
+  'GET /consumers/:name/events': ['read'],
+  'POST /consumers/:name/claim': ['read'],
+  'POST /consumers/:name/ack': ['read'],
+  'POST /consumers/:name/nack': ['read'],
+  'GET /consumers/:name/parked': ['read'],
+  'POST /consumers/:name/parked/replay': ['append'],
+  'POST /consumers/:name/pause': ['append'],
+  'POST /consumers/:name/resume': ['append'],
+  'POST /consumers/:name/reset': ['append'],
   'GET /migrations': ['admin'],
   'POST /migrations': ['admin'],
   'GET /pool': ['admin'],
@@ -70,7 +83,10 @@ t.test('every route asks for its scope, and for nothing else', async (t) => {
 
   for (const [route, scopes] of Object.entries(SCOPES)) {
     const [method, path] = route.split(' ') as ['GET' | 'POST' | 'PUT' | 'DELETE', string]
-    const url = path.replace(':stream_id', 's').replace(':event_id', '0190c6f2-7c1e-7cc3-98c4-dc0c0c07398f')
+    const url = path
+      .replace(':stream_id', 's')
+      .replace(':name', 'c')
+      .replace(':event_id', '0190c6f2-7c1e-7cc3-98c4-dc0c0c07398f')
     const methods = method === 'GET' ? (['GET', 'HEAD'] as const) : [method]
     for (const method of methods) {
       const ask = (headers: Record<string, string>) => app.inject({ method, url, headers })
