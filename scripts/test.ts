@@ -11,6 +11,8 @@ import { Settings } from '../src/config.ts'
 import { startEmbeddedPostgres } from '../src/db/embedded-postgres.ts'
 import { TapReport, type Verdict } from './tap-report.ts'
 
+const hasGroups = process.platform !== 'win32'
+
 interface Server {
   url: string
   stop(): Promise<void>
@@ -52,9 +54,11 @@ function runTap(files: string[], databaseUrl: string, report: TapReport): Promis
     const child = spawn(process.execPath, [tap, '--reporter=tap', ...files], {
       stdio: ['ignore', 'pipe', 'inherit'],
       env,
+      detached: hasGroups,
     })
-    // tap stops its tests on SIGINT only.
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => child.kill('SIGINT'))
+    // tap leaves its test processes alone when it is stopped, so the whole group is told.
+    const stop = () => (hasGroups ? process.kill(-(child.pid as number), 'SIGTERM') : child.kill())
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stop)
     createInterface({ input: child.stdout }).on('line', (line) => {
       const shown = report.read(line)
       if (shown !== undefined) console.log(shown)
