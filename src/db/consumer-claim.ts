@@ -96,40 +96,45 @@ export interface PartitionRead {
  */
 export function partitionEventsStatement(schema: string, read: PartitionRead): Statement {
   const tables = quoteIdentifier(schema)
-  const checkpoints = read.from.map(({ checkpoint }) => checkpoint)
+  // By partition; null for those that are not read.
+  const after = new Array<number | null>(read.partitions).fill(null)
+  for (const { partition, checkpoint } of read.from) after[partition] = checkpoint
   const values: unknown[] = [
     read.name,
     read.partitions,
-    read.from.map(({ partition }) => partition),
-    checkpoints,
-    Math.min(...checkpoints),
+    after,
+    Math.min(...read.from.map(({ checkpoint }) => checkpoint)),
     read.upTo,
     read.limit,
     read.maxBytes,
   ]
   const conditions: string[] = []
   addFilter(read.filter, (condition, value) => conditions.push(condition.replace('?', `$${values.push(value)}`)))
+  const partition = partitionOf('e.stream_id', '$2::int')
   const size = 'octet_length(e.event_data) + coalesce(pg_column_size(e.metadata), 0)'
-  const text = `SELECT e.position, e.partition, CASE WHEN e.bytes_before < $8::bigint THEN ${EVENT_JSON} END
+  // Without a join, so that the index on position gives the order and the scan ends with the limit; with joins to the
+  // partitions and to what is parked each claim looked at its whole window.
+  const text = `SELECT e.position, e.partition, CASE WHEN e.bytes_before < $7::bigint THEN ${EVENT_JSON} END
     FROM (
       SELECT e.*, sum(${size}) OVER (ORDER BY e.position ROWS UNBOUNDED PRECEDING) - (${size}) AS bytes_before
       FROM (
         (
-          SELECT e.*, c.partition FROM ${tables}.events AS e
-          JOIN unnest($3::int[], $4::bigint[]) AS c (partition, checkpoint)
-            ON c.partition = ${partitionOf('e.stream_id', '$2::int')} AND e.position > c.checkpoint
-          WHERE e.position > $5::bigint AND e.position <= $6::bigint
-            AND NOT EXISTS (
-              SELECT FROM ${tables}.annals_consumer_parked AS k WHERE k.consumer = $1 AND k.position = e.position)
+          SELECT e.*, ${partition} AS partition FROM ${tables}.events AS e
+          WHERE e.position > $4::bigint AND e.position <= $5::bigint
             ${conditions.map((condition) => `AND ${condition}`).join(' ')}
-          ORDER BY e.position LIMIT $7
+            AND e.position > ($3::bigint[])[${partition} + 1]
+            AND (
+              SELECT true FROM ${tables}.annals_consumer_parked AS k WHERE k.consumer = $1 AND k.position = e.position
+            ) IS NULL
+          ORDER BY e.position LIMIT $6
         ) UNION ALL (
           SELECT e.*, k.partition FROM ${tables}.annals_consumer_parked AS k
           JOIN ${tables}.events AS e ON e.position = k.position
-          WHERE k.consumer = $1 AND k.is_replaying AND k.partition = ANY($3::int[]) AND k.position <= $6::bigint
-          ORDER BY k.position LIMIT $7
+          WHERE k.consumer = $1 AND k.is_replaying AND ($3::bigint[])[k.partition + 1] IS NOT NULL
+            AND k.position <= $5::bigint
+          ORDER BY k.position LIMIT $6
         )
-      ) AS e ORDER BY e.position LIMIT $7
+      ) AS e ORDER BY e.position LIMIT $6
     ) AS e ORDER BY e.position`
   return conditions.length > 0 ? { text, values } : { name: 'annals_consumer_events', text, values }
 }
