@@ -52,6 +52,12 @@ interface Batch {
   attempts: number[]
 }
 
+interface LockedLease {
+  states: PartitionState[]
+  leaseSeconds: number
+  maxAttempts: number
+}
+
 const NOTHING: Batch = { token: null, leaseUntil: null, events: [], attempts: [] }
 
 export class ConsumerLeases {
@@ -75,22 +81,20 @@ export class ConsumerLeases {
 
   finish(name: string, token: string, position = Number.POSITIVE_INFINITY): Promise<Progress> {
     return inTransaction(this.#pool, async (run) => {
-      const changes = (await this.#lockLease(run, name, token)).map((state) =>
-        finish(state, (event) => event.position <= position),
-      )
+      const { states, leaseSeconds } = await this.#lockLease(run, name, token)
+      const changes = states.map((state) => finish(state, (event) => event.position <= position))
       const done = changes.flatMap(({ positions }) => positions)
       if (done.length > 0) await run(unparkStatement(this.#schema, name, done))
-      return this.#keep(run, name, token, changes, 0)
+      return this.#keep(run, name, { token, leaseSeconds }, changes, 0)
     })
   }
 
   nack(name: string, request: NackRequest): Promise<Progress> {
-    const { action, position } = request
+    const { token, action, position } = request
     const isFailed = (event: HandedOut) => position === undefined || event.position === position
     return inTransaction(this.#pool, async (run) => {
-      const states = await this.#lockLease(run, name, request.token)
-      const maxAttempts = action === 'park' ? 0 : (await this.#limits(run, name)).maxAttempts
-      const isParked = (event: HandedOut) => isFailed(event) && event.attempts >= maxAttempts
+      const { states, leaseSeconds, maxAttempts } = await this.#lockLease(run, name, token)
+      const isParked = (event: HandedOut) => isFailed(event) && (action === 'park' || event.attempts >= maxAttempts)
       const parked = states.flatMap(({ partition, handedOut, inFlight }) =>
         handedOut
           .slice(0, inFlight)
@@ -99,13 +103,10 @@ export class ConsumerLeases {
       )
       if (parked.length > 0) await run(parkStatement(this.#schema, name, parked, request.reason ?? null))
       const changes = states.map((state) => finish(state, isParked))
-      if (action === 'park') return this.#keep(run, name, request.token, changes, parked.length)
+      if (action === 'park') return this.#keep(run, name, { token, leaseSeconds }, changes, parked.length)
       for (const { state } of changes) await this.#giveBack(run, name, state, request, isFailed)
-      return {
-        ...(await this.#keep(run, name, request.token, [], 0)),
-        acknowledged: parked.length,
-        parked: parked.length,
-      }
+      const progress = await this.#keep(run, name, { token, leaseSeconds }, [], parked.length)
+      return { ...progress, acknowledged: parked.length }
     })
   }
 
@@ -196,9 +197,13 @@ export class ConsumerLeases {
     return states.map((state) => without(state, exhausted(state, maxAttempts)))
   }
 
-  async #lockLease(run: Run, name: string, token: string): Promise<PartitionState[]> {
+  /** Without states when the lease was done with before. */
+  async #lockLease(run: Run, name: string, token: string): Promise<LockedLease> {
     const rows = await run(lockLeaseStatement(this.#schema, name, token))
-    if (rows.length > 0) return rows.map(partitionState)
+    const [leaseSeconds, maxAttempts] = (rows[0]?.slice(-2) ?? []).map(Number)
+    if (leaseSeconds !== undefined && maxAttempts !== undefined) {
+      return { states: rows.map(partitionState), leaseSeconds, maxAttempts }
+    }
     const tables = quoteIdentifier(this.#schema)
     const [known] = await run({
       name: 'annals_consumer_was_done',
@@ -207,21 +212,21 @@ export class ConsumerLeases {
       values: [name, token],
     })
     if (known === undefined) throw consumerNotFound(name)
-    if (known[0]) return []
+    if (known[0]) return { states: [], leaseSeconds: 0, maxAttempts: 0 }
     throw new AppError('lease_lost', 'The lease has ended, and others may have its events.')
   }
 
   /** Writes a lease back; what is left of it begins another lease time. */
-  async #keep(run: Run, name: string, token: string, changes: Change[], parked: number): Promise<Progress> {
-    let leaseUntil: string | null = null
-    if (changes.length > 0) {
-      const { leaseSeconds } = await this.#limits(run, name)
-      const states = changes.map(({ state }) => state)
-      leaseUntil = await this.#save(run, name, states, {
-        holder: { member: null, token, leaseSeconds },
-        doneToken: token,
-      })
-    }
+  async #keep(
+    run: Run,
+    name: string,
+    { token, leaseSeconds }: { token: string; leaseSeconds: number },
+    changes: Change[],
+    parked: number,
+  ): Promise<Progress> {
+    const states = changes.map(({ state }) => state)
+    const options = { holder: { member: null, token, leaseSeconds }, doneToken: token }
+    const leaseUntil = states.length === 0 ? null : await this.#save(run, name, states, options)
     const [row] = await run(checkpointStatement(this.#schema, name))
     return {
       checkpoint: Number(row?.[0] ?? 0),
@@ -230,15 +235,6 @@ export class ConsumerLeases {
       leaseUntil,
       parked,
     }
-  }
-
-  async #limits(run: Run, name: string): Promise<{ leaseSeconds: number; maxAttempts: number }> {
-    const [row] = await run({
-      name: 'annals_consumer_limits',
-      text: `SELECT lease_seconds, max_attempts FROM ${quoteIdentifier(this.#schema)}.annals_consumers WHERE name = $1`,
-      values: [name],
-    })
-    return { leaseSeconds: Number(row?.[0]), maxAttempts: Number(row?.[1]) }
   }
 
   /** Answers when the leases end that it wrote; null without. */

@@ -37,13 +37,17 @@ export const lockAllStatement = (schema: string, name: string): Statement => ({
   values: [name],
 })
 
-/** The partitions of a lease, locked. Rows of {@link partitionState}. */
-export const lockLeaseStatement = (schema: string, name: string, token: string): Statement => ({
-  name: 'annals_consumer_lock_lease',
-  text: `SELECT ${COLUMNS} FROM ${quoteIdentifier(schema)}.annals_consumer_partitions AS p
-    WHERE p.consumer = $1 AND p.token = $2::uuid ORDER BY p.partition FOR UPDATE`,
-  values: [name, token],
-})
+/** The partitions of a lease, locked. Rows of {@link partitionState}, and then lease_seconds and max_attempts. */
+export function lockLeaseStatement(schema: string, name: string, token: string): Statement {
+  const tables = quoteIdentifier(schema)
+  return {
+    name: 'annals_consumer_lock_lease',
+    text: `SELECT ${COLUMNS}, c.lease_seconds, c.max_attempts
+      FROM ${tables}.annals_consumer_partitions AS p JOIN ${tables}.annals_consumers AS c ON c.name = p.consumer
+      WHERE p.consumer = $1 AND p.token = $2::uuid ORDER BY p.partition FOR UPDATE OF p`,
+    values: [name, token],
+  }
+}
 
 /** What the member has from an earlier claim comes back. */
 export const giveBackStatement = (schema: string, name: string, member: string): Statement => ({
