@@ -1,7 +1,8 @@
 // annals/client: speaks to a running service from Node.js and from browsers. Needs fetch and nothing else.
 
 import { type AppendOptions, append, appendToStreams } from './append.ts'
-import type { NewEvent, NewSnapshot } from './contract.ts'
+import { type ConsumeOptions, consume, consumerInfo, type EventHandler, saveConsumer } from './consume.ts'
+import type { NewConsumer, NewEvent, NewSnapshot } from './contract.ts'
 import { type FollowOptions, follow } from './follow.ts'
 import {
   head,
@@ -19,12 +20,15 @@ import { deleteSnapshot, readSnapshot, readState, saveSnapshot } from './snapsho
 import { type CallOptions, Transport, type TransportOptions } from './transport.ts'
 
 export type { AppendOptions } from './append.ts'
+export type { ConsumeOptions, EventHandler, HandlerContext } from './consume.ts'
 export type {
   Appended,
   AppendResults,
+  Consumer,
   ExpectedVersion,
   MultiAppend,
   MultiAppended,
+  NewConsumer,
   NewEvent,
   NewSnapshot,
   Problem,
@@ -73,5 +77,12 @@ export function createClient(options: TransportOptions) {
     deleteSnapshot: (streamId: string, options?: CallOptions) => deleteSnapshot(http, streamId, options),
     /** The snapshot of a stream and the events after it. */
     readState: (streamId: string, options?: CallOptions) => readState(http, streamId, options),
+
+    /** Makes a consumer, or changes it. */
+    saveConsumer: (name: string, consumer: NewConsumer, options?: CallOptions) =>
+      saveConsumer(http, name, consumer, options),
+    consumerInfo: (name: string, options?: CallOptions) => consumerInfo(http, name, options),
+    /** Handles the events of a consumer until `signal` ends it: each at least once, those of a stream in order. */
+    consume: (name: string, handler: EventHandler, options?: ConsumeOptions) => consume(http, name, handler, options),
   }
 }

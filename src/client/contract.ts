@@ -18,6 +18,9 @@ export type NewSnapshot = Schemas['NewSnapshot']
 export type SnapshotInfo = Schemas['SnapshotInfo']
 export type Snapshot = Schemas['Snapshot']
 export type StreamState = Schemas['StreamState']
+export type NewConsumer = Schemas['NewConsumer']
+export type Consumer = Schemas['Consumer']
+export type Lease = Schemas['Lease']
 export type Problem = Schemas['Problem']
 
 export type Method = 'get' | 'put' | 'post' | 'delete'
