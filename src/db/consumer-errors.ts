@@ -4,7 +4,7 @@ export const consumerNotFound = (name: string): AppError =>
   new AppError('consumer_not_found', `There is no consumer ${name}.`)
 
 export const consumerPaused = (name: string): AppError =>
-  new AppError('consumer_paused', `The consumer ${name} is paused.`, { headers: { 'retry-after': '5' } })
+  new AppError('consumer_paused', `The consumer ${name} is paused.`)
 
 /** 409 for a position that the store has not reached. */
 export const aheadOfStore = (position: number, head: number): AppError =>
