@@ -1,6 +1,6 @@
 // annals migrate: what is applied to a database, and applying, taking back and mending it.
 
-import { Command, InvalidArgumentError } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import { createMigration, MIGRATIONS_FOLDER } from '../db/migration-files.ts'
 import type { MigrationStatus } from '../db/migration-ledger.ts'
 import { type AppliedMigration, type Migrator, refuseUnusable } from '../db/migrator.ts'
@@ -76,17 +76,22 @@ function downCommand(output: Output): Command {
 }
 
 function newCommand(output: Output): Command {
-  return new Command('new')
-    .description('write the next migration file, to be filled in')
-    .argument('<name>', 'what it does, such as add_user_context')
-    .option('--folder <path>', 'folder of the migrations', MIGRATIONS_FOLDER)
-    .action((name: string, { folder }: { folder: string }) => {
-      try {
-        output.out(`${createMigration(folder, name)}\n`)
-      } catch (error) {
-        throw asCommandError(error)
-      }
-    })
+  return (
+    new Command('new')
+      .description('write the next migration file, to be filled in')
+      .argument('<name>', 'what it does, such as add_user_context')
+      // The help says it in words: the path is another one on every machine.
+      .addOption(
+        new Option('--folder <path>', 'folder of the migrations').default(MIGRATIONS_FOLDER, 'that of this version'),
+      )
+      .action((name: string, { folder }: { folder: string }) => {
+        try {
+          output.out(`${createMigration(folder, name)}\n`)
+        } catch (error) {
+          throw asCommandError(error)
+        }
+      })
+  )
 }
 
 function verifyCommand(output: Output): Command {

@@ -200,7 +200,7 @@ t.test(
     const error = await slow
     t.ok(error instanceof QueryTimeoutError || error.code === '57014', 'by our deadline or by that of the server')
     t.same((await behind).rows, [{ x: 1 }])
-    t.ok(performance.now() - startedAt < 1_500)
+    t.ok(performance.now() - startedAt < 8_000, 'and not after the ten seconds of the statement')
     await t.rejects(admin.query('SELECT 1/0'), { code: '22012' })
     const name = await admin.query<{ name: string }>(`SELECT current_setting('application_name') AS name`)
     t.same(name.rows, [{ name: 'annals/test health admin' }])

@@ -109,7 +109,7 @@ t.test('a head that stays locked is busy, and nothing is stored', async (t) => {
   await client.query('select * from annals_head for update')
   const startedAt = performance.now()
   await t.rejects(store.append('s', [{ type: 'A' }]), { code: 'busy', status: 503 })
-  t.ok(performance.now() - startedAt < 4_000)
+  t.ok(performance.now() - startedAt < 7_500, 'within the time of a request')
   await client.query('rollback')
   t.equal(await store.head(), 0)
   await store.append('s', [{ type: 'A' }])

@@ -203,7 +203,7 @@ t.test('a long poll answers when something comes, or with an empty page', async 
     [start + 2],
   )
   t.match(page.next, /wait=10/)
-  t.ok(Date.now() - startedAt < 3_000)
+  t.ok(Date.now() - startedAt < 9_000, 'before the wait is over')
   const empty = (await (await fetch(`${url}/events?after=${start + 2}&wait=1`)).json()) as { events: unknown[] }
   t.same(empty.events, [])
   const unborn = fetch(`${url}/streams/unborn/events?wait=10`)
