@@ -76,22 +76,20 @@ function downCommand(output: Output): Command {
 }
 
 function newCommand(output: Output): Command {
-  return (
-    new Command('new')
-      .description('write the next migration file, to be filled in')
-      .argument('<name>', 'what it does, such as add_user_context')
-      // The help says it in words: the path is another one on every machine.
-      .addOption(
-        new Option('--folder <path>', 'folder of the migrations').default(MIGRATIONS_FOLDER, 'that of this version'),
-      )
-      .action((name: string, { folder }: { folder: string }) => {
-        try {
-          output.out(`${createMigration(folder, name)}\n`)
-        } catch (error) {
-          throw asCommandError(error)
-        }
-      })
-  )
+  // In words: the path is another one on every machine, and the reference is generated from the help.
+  const folder = new Option('--folder <path>', 'folder of the migrations')
+  folder.default(MIGRATIONS_FOLDER, 'that of this version')
+  return new Command('new')
+    .description('write the next migration file, to be filled in')
+    .argument('<name>', 'what it does, such as add_user_context')
+    .addOption(folder)
+    .action((name: string, options: { folder: string }) => {
+      try {
+        output.out(`${createMigration(options.folder, name)}\n`)
+      } catch (error) {
+        throw asCommandError(error)
+      }
+    })
 }
 
 function verifyCommand(output: Output): Command {
