@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { endChildren } from './harness/child.ts'
 import { Closers } from './harness/closers.ts'
-import { coresOfOthers, describeMachine } from './harness/machine.ts'
+import { describeMachine, watchOthers } from './harness/machine.ts'
 import { keepResults, markdown, type Result, resultOf } from './harness/results.ts'
 import { isMet, type Scenario } from './harness/scenario.ts'
 import { openServer } from './harness/server.ts'
@@ -86,9 +86,11 @@ try {
     say(`── ${scenario.name}: ${scenario.about}`)
     const bench = { server, program, closers: closers.part(), rounds, seconds, isQuick: options.quick, say }
     try {
-      const othersCores = await coresOfOthers()
-      if (othersCores > OTHERS_WORTH_A_WARNING) say(`other work keeps ${othersCores.toFixed(1)} cores busy`)
-      results.push(resultOf(scenario, { machine, seconds, othersCores }, await scenario.run(bench)))
+      const coresOfOthers = watchOthers(server)
+      const outcome = await scenario.run(bench)
+      const othersCores = coresOfOthers()
+      if (othersCores > OTHERS_WORTH_A_WARNING) say(`other work kept ${othersCores.toFixed(1)} cores busy meanwhile`)
+      results.push(resultOf(scenario, { machine, seconds, othersCores }, outcome))
     } catch (error) {
       // Told to stop: the signal's handler ends the process when everything is down.
       if (closers.isClosing) await new Promise(() => {})

@@ -144,5 +144,5 @@ t.test('the page of results says which bars are met and where the load generator
   t.match(page, '| second | a peer | 1.20 (1.00 … 1.40) × | ≤ 1.1 × |  | **no** |')
   t.match(page, '| ours | 12,345 | 0.950 |')
   t.match(page, 'The load generator used 0.95 of a core in “ours” and was the limit')
-  t.match(page, 'Other work kept 0.50 cores busy just before.')
+  t.match(page, 'Meanwhile other work kept 0.500 cores busy.')
 })

@@ -1,8 +1,9 @@
 // What the figures were measured on.
 
+import { spawnSync } from 'node:child_process'
 import { cpus, release, totalmem, type } from 'node:os'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { VERSION } from '../../src/version.ts'
+import { familySeconds } from './processor-time.ts'
 import type { Server } from './server.ts'
 
 export interface Machine {
@@ -20,7 +21,7 @@ export interface Machine {
 export function describeMachine(server: Server): Machine {
   return {
     date: new Date().toISOString().slice(0, 16).replace('T', ' '),
-    annals: VERSION,
+    annals: [VERSION, commit()].filter(Boolean).join(' at '),
     node: process.versions.node,
     postgresql: server.version,
     postgresqlSettings: Object.entries(server.settings)
@@ -33,13 +34,26 @@ export function describeMachine(server: Server): Machine {
   }
 }
 
-const SAMPLE_MS = 1_000
-
-/** How many cores other work keeps busy, looked at for a second while the bench itself does nothing. */
-export async function coresOfOthers(): Promise<number> {
-  const before = busyMs()
-  await sleep(SAMPLE_MS)
-  return (busyMs() - before) / SAMPLE_MS
+/** The commit that is measured, as far as git knows; nothing in a folder without git. */
+function commit(): string {
+  const { stdout } = spawnSync('git', ['describe', '--always', '--dirty'], {
+    cwd: import.meta.dirname,
+    encoding: 'utf8',
+  })
+  return stdout?.trim() ?? ''
 }
 
-const busyMs = (): number => cpus().reduce((sum, { times }) => sum + times.user + times.nice + times.sys + times.irq, 0)
+/** How many cores other work keeps busy from now until the answer is called; NaN elsewhere than on Linux. */
+export function watchOthers(server: Server): () => number {
+  const others = () => {
+    const own = familySeconds(process.pid)
+    // The embedded server is a child of this process; one of DATABASE_URL is not.
+    return busySeconds() - own - (server.isOwn ? 0 : server.processorSeconds())
+  }
+  const before = others()
+  const startedAt = performance.now()
+  return () => Math.max(0, ((others() - before) / (performance.now() - startedAt)) * 1000)
+}
+
+const busySeconds = (): number =>
+  cpus().reduce((sum, { times }) => sum + times.user + times.nice + times.sys + times.irq, 0) / 1000

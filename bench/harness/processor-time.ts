@@ -1,11 +1,12 @@
 // Processor time of other processes, from /proc; elsewhere than on Linux it is not measured.
 
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 
 // _SC_CLK_TCK: 100 on every Linux that Node runs on.
 const TICKS_PER_SECOND = 100
 
 interface Times {
+  pid: number
   name: string
   parent: number
   own: number
@@ -18,16 +19,23 @@ export function processSeconds(pid: number): number {
   return timesOf(pid)?.own ?? Number.NaN
 }
 
-/** Seconds that a process and all its children, those that ended too, have used. */
+/** Seconds that a process and all its descendants, those that ended too, have used; NaN where that can't be known. */
 export function familySeconds(pid: number): number {
-  const head = timesOf(pid)
-  if (head === undefined) return Number.NaN
-  const children = readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map((name) => timesOf(Number(name)))
-    .filter((times) => times?.parent === pid)
-  return head.own + head.reaped + children.reduce((sum, times) => sum + (times?.own ?? 0), 0)
+  const all = allProcesses()
+  const sum = (times: Times): number =>
+    times.own +
+    times.reaped +
+    all.filter(({ parent }) => parent === times.pid).reduce((total, child) => total + sum(child), 0)
+  const head = all.find((times) => times.pid === pid)
+  return head === undefined ? Number.NaN : sum(head)
 }
+
+const allProcesses = (): Times[] =>
+  existsSync('/proc/self/stat')
+    ? readdirSync('/proc')
+        .filter((name) => /^\d+$/.test(name))
+        .flatMap((name) => timesOf(Number(name)) ?? [])
+    : []
 
 /** Resident memory in bytes. */
 export function residentBytes(pid: number): number {
@@ -49,7 +57,7 @@ function timesOf(pid: number): Times | undefined {
     const name = stat.slice(stat.indexOf('(') + 1, nameEnd)
     const fields = stat.slice(nameEnd + 2).split(' ')
     const ticks = (first: number) => (Number(fields[first - 3]) + Number(fields[first - 2])) / TICKS_PER_SECOND
-    return { name, parent: Number(fields[1]), own: ticks(14), reaped: ticks(16) }
+    return { pid, name, parent: Number(fields[1]), own: ticks(14), reaped: ticks(16) }
   } catch {
     return undefined
   }

@@ -53,15 +53,25 @@ export function byPg(bench: Bench, databaseUrl: string): RawInsert {
   return {
     client: '`pg` from Node',
     insert: (seconds, clients, rows = 1) =>
-      runTask<PgInsertTask, Figures>(
-        'raw-insert.ts',
-        {
-          ...{ databaseUrl, seconds, clients, rows, streams: RANDOM_STREAMS, idSql: eventIdSql(bench.server.major) },
-          firstPosition: nextPosition(),
-        },
-        seconds + 30,
+      withServerTime(bench, seconds, () =>
+        runTask<PgInsertTask, Figures>(
+          'raw-insert.ts',
+          {
+            ...{ databaseUrl, seconds, clients, rows, streams: RANDOM_STREAMS, idSql: eventIdSql(bench.server.major) },
+            firstPosition: nextPosition(),
+          },
+          seconds + 30,
+        ),
       ),
   }
+}
+
+/** Adds the processor time of the server per row. */
+async function withServerTime(bench: Bench, seconds: number, run: () => Promise<Figures>): Promise<Figures> {
+  const before = bench.server.processorSeconds()
+  const figures = await run()
+  const rows = (figures['per_second'] ?? Number.NaN) * seconds
+  return { ...figures, postgres_us: ((bench.server.processorSeconds() - before) / rows) * 1e6 }
 }
 
 function byPgbench(bench: Bench, databaseUrl: string, version: string): RawInsert {
@@ -73,21 +83,22 @@ function byPgbench(bench: Bench, databaseUrl: string, version: string): RawInser
   }
   return {
     client: `pgbench ${version}`,
-    async insert(seconds, clients, rows = 1) {
-      const { stdout } = await run(
-        'pgbench',
-        [
-          ...['--no-vacuum', '--protocol=prepared', `--client=${clients}`, `--jobs=${Math.min(2, clients)}`],
-          ...[`--time=${Math.max(1, Math.round(seconds))}`, `--file=${script(rows)}`],
-          ...['-D', `n=0`, '-D', `first=${nextPosition()}`, '-D', `data=${insertData(rows)}`],
-          databaseUrl,
-        ],
-        { timeout: (seconds + 30) * 1000 },
-      )
-      const tps = Number(/^tps = ([\d.]+)/m.exec(stdout)?.[1])
-      if (!(tps > 0)) throw new Error(`pgbench says something else than expected:\n${stdout}`)
-      return { per_second: tps * rows }
-    },
+    insert: (seconds, clients, rows = 1) =>
+      withServerTime(bench, seconds, async () => {
+        const { stdout } = await run(
+          'pgbench',
+          [
+            ...['--no-vacuum', '--protocol=prepared', `--client=${clients}`, `--jobs=${Math.min(2, clients)}`],
+            ...[`--time=${Math.max(1, Math.round(seconds))}`, `--file=${script(rows)}`],
+            ...['-D', `n=0`, '-D', `first=${nextPosition()}`, '-D', `data=${insertData(rows)}`],
+            databaseUrl,
+          ],
+          { timeout: (seconds + 30) * 1000 },
+        )
+        const tps = Number(/^tps = ([\d.]+)/m.exec(stdout)?.[1])
+        if (!(tps > 0)) throw new Error(`pgbench says something else than expected:\n${stdout}`)
+        return { per_second: tps * rows }
+      }),
   }
 }
 

@@ -12,7 +12,7 @@ export interface Result {
   machine: Machine
   rounds: number
   seconds: number
-  /** Cores that other work kept busy just before. */
+  /** Cores that other work kept busy meanwhile. */
   othersCores: number
   bars: Bar[]
   /** By leg and figure. */
@@ -123,7 +123,7 @@ function section(
     '',
     about,
     `${rounds} ${rounds === 1 ? 'round' : 'rounds'}, measured legs of ${seconds} s; ${machine.date} UTC.`,
-    `Other work kept ${othersCores.toFixed(2)} cores busy just before.`,
+    `Meanwhile other work kept ${number(othersCores)} cores busy.`,
     ...(isElsewhere ? ['', ...machineTable(machine)] : []),
     '',
     ...figureTable(figures),

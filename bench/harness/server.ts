@@ -11,6 +11,8 @@ import type { Closers } from './closers.ts'
 import { familySeconds, postmasterOf } from './processor-time.ts'
 
 export interface Server {
+  /** Started by this process. */
+  isOwn: boolean
   version: string
   major: number
   /** Settings that decide about durability and memory. */
@@ -41,6 +43,7 @@ export async function openServer(closers: Closers, databaseUrl: string | undefin
   }
   const postmaster = await localPostmaster(admin)
   return {
+    isOwn: databaseUrl === undefined,
     version: version.split(' ')[0] as string,
     major: Math.floor(Number(number) / 10_000),
     settings: shown,
