@@ -13,6 +13,7 @@ import { appendEmmett } from './scenarios/append-emmett.ts'
 import { appendRoof } from './scenarios/append-roof.ts'
 import { appendSingle } from './scenarios/append-single.ts'
 import { conflictStorm } from './scenarios/conflict-storm.ts'
+import { delivery } from './scenarios/delivery.ts'
 import { feed } from './scenarios/feed.ts'
 import { growth } from './scenarios/growth.ts'
 import { hotStream } from './scenarios/hot-stream.ts'
@@ -27,7 +28,7 @@ const SCENARIOS: Scenario[] = [
   ...[appendSingle, appendRoof, appendEmmett, appendBatch],
   ...[importEvents, feed, streamReads],
   ...[twoProcesses, hotStream, conflictStorm],
-  ...[growth, size, memory, start],
+  ...[delivery, growth, size, memory, start],
 ]
 const MIN_ROUNDS = 5
 const OTHERS_WORTH_A_WARNING = 0.2

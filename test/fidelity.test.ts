@@ -113,5 +113,5 @@ t.test('any event is stored and comes back identical, or is refused with nothing
     }),
     { numRuns: 400 },
   )
-  t.ok(accepted > 50, `${accepted} of 400 were accepted`)
+  t.ok(accepted > 10, `${accepted} of 400 were accepted`)
 })
