@@ -110,7 +110,8 @@ async function probe(store: Store, follower: RunningService, seconds: number): P
 
 async function transactions(store: Store, followers: number, seconds: number): Promise<Figures> {
   const stops = await Promise.all(Array.from({ length: followers }, () => follow(store.service, () => {})))
-  await sleep(1_000)
+  // The server counts what a connection did up to a second later.
+  await sleep(3_000)
   const commits = async () => {
     await store.client.query('SELECT pg_stat_clear_snapshot()')
     const { rows } = await store.client.query<{ n: string }>(
