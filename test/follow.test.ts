@@ -138,7 +138,7 @@ t.test('every kind of reader sees the same feed while writers conflict and backe
     new Reader(service, 'sse', () => 1 + Math.floor(Math.random() * 20)),
   ]
   const polls = [poll(service, '', () => isOver), poll(other, '&wait=1', () => isOver)]
-  const writing = Promise.all([...Array.from({ length: 16 }, (_, i) => writer(i)), killer()])
+  const writing = Promise.all([...Array.from({ length: 32 }, (_, i) => writer(i)), killer()])
   await sleep(SECONDS * 1000)
   isOver = true
   await writing
