@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import { cpus, release, totalmem, type } from 'node:os'
 import { VERSION } from '../../src/version.ts'
-import { familySeconds } from './processor-time.ts'
+import { busySeconds, familySeconds } from './processor-time.ts'
 import type { Server } from './server.ts'
 
 export interface Machine {
@@ -54,6 +54,3 @@ export function watchOthers(server: Server): () => number {
   const startedAt = performance.now()
   return () => Math.max(0, ((others() - before) / (performance.now() - startedAt)) * 1000)
 }
-
-const busySeconds = (): number =>
-  cpus().reduce((sum, { times }) => sum + times.user + times.nice + times.sys + times.irq, 0) / 1000

@@ -37,6 +37,21 @@ const allProcesses = (): Times[] =>
         .flatMap((name) => timesOf(Number(name)) ?? [])
     : []
 
+/**
+ * Seconds that all cores were busy since the machine started; NaN where that can't be known. With soft interrupts,
+ * which os.cpus() leaves out: they are part of the price of a connection, and of the time of processes.
+ */
+export function busySeconds(): number {
+  if (!existsSync('/proc/stat')) return Number.NaN
+  const [user, nice, system, , , interrupts, softInterrupts] = readFileSync('/proc/stat', 'utf8')
+    .split('\n', 1)[0]
+    ?.split(/\s+/)
+    .slice(1)
+    .map(Number) as number[]
+  const ticks = [user, nice, system, interrupts, softInterrupts]
+  return ticks.reduce<number>((sum, each) => sum + (each ?? 0), 0) / TICKS_PER_SECOND
+}
+
 /** Resident memory in bytes. */
 export function residentBytes(pid: number): number {
   const kilobytes = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
