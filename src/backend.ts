@@ -76,6 +76,8 @@ interface Connected {
 }
 
 const RETRY_MS = 250
+// A server that hangs is ended harder after each of these, so that all of it fits into the shutdown time.
+const EMBEDDED_STEP_MS = 2_000
 
 /** Puts it together; nothing is started or connected before `start`. */
 export function createBackend(options: BackendOptions): Backend {
@@ -145,7 +147,7 @@ export function createBackend(options: BackendOptions): Backend {
       connected?.watch.stop()
       connected?.tail.close()
       await Promise.all([connected?.pool.end(deadlineMs), connected?.admin.end(), connected?.wakeUps.close()])
-      await embedded?.stop()
+      await embedded?.stop(EMBEDDED_STEP_MS)
     },
   }
 }

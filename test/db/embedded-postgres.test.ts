@@ -67,6 +67,8 @@ async function startHost(
     { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, HOME: tmpdir() }, ...user },
   )
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  // One that could not start may be gone just as it is told to stop.
+  child.stdin?.on('error', () => {})
   t.teardown(() => {
     child.stdin?.end('stop\n')
     return ended
