@@ -117,6 +117,8 @@ export interface RawAnswer {
   text: string
 }
 
+const FIRST_BYTE_MS = 3_000
+
 /**
  * Sends bytes as they are and reads until the other side closes, or nothing came for `idleMs`.
  * Several chunks are sent one after another with a pause, so that they arrive apart.
@@ -129,8 +131,12 @@ export async function sendRaw(port: number, chunks: string | (string | Buffer)[]
       socket.destroy()
       resolve(Buffer.concat(received).toString('latin1'))
     }
-    socket.setTimeout(idleMs, finish)
-    socket.on('data', (chunk) => received.push(chunk))
+    // The first byte may take longer on a busy machine; what follows it comes at once.
+    socket.setTimeout(Math.max(idleMs, FIRST_BYTE_MS), finish)
+    socket.on('data', (chunk) => {
+      received.push(chunk)
+      socket.setTimeout(idleMs)
+    })
     socket.on('close', finish)
     socket.on('error', finish)
     const left = [chunks].flat()
