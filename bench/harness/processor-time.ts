@@ -43,9 +43,10 @@ const allProcesses = (): Times[] =>
  */
 export function busySeconds(): number {
   if (!existsSync('/proc/stat')) return Number.NaN
-  const [user, nice, system, , , interrupts, softInterrupts] = readFileSync('/proc/stat', 'utf8')
-    .split('\n', 1)[0]
-    ?.split(/\s+/)
+  const [user, nice, system, , , interrupts, softInterrupts] = (
+    readFileSync('/proc/stat', 'utf8').split('\n', 1)[0] ?? ''
+  )
+    .split(/\s+/)
     .slice(1)
     .map(Number) as number[]
   const ticks = [user, nice, system, interrupts, softInterrupts]
