@@ -67,6 +67,7 @@ t.test('the check of a store finds what was lost, moved, doubled or came from no
   const client = new pg.Client({ connectionString: url })
   await client.connect()
   t.teardown(() => client.end())
+  await client.query('SET annals.allow_rewrite = on')
   const acknowledged: Acknowledged[] = [
     {
       positions: Float64Array.of(1, 3, 5),

@@ -117,6 +117,7 @@ t.test('a snapshot of a stream that went back counts as none, and makes way', as
   const { store, snapshots, other } = await open(t)
   await append(store, 's', 150)
   await store.saveSnapshot('s', { version: 140, state: {} })
+  await other.query('SET annals.allow_rewrite = on')
   await other.query(`DELETE FROM events WHERE version > 120`)
   t.equal(await store.readSnapshot('s'), null)
   t.equal(await snapshots.readSummary('s'), null)
