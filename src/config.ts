@@ -68,6 +68,9 @@ export const Settings = Type.Object({
     onOff('Allow `POST /migrations`. Absent: on with the embedded PostgreSQL, off otherwise.'),
   ),
   MIGRATION_LOCK_TIMEOUT_MS: milliseconds('Longest wait for another process that migrates.'),
+  BACKUP_DIR: text(
+    'Folder for backups, relative to the working folder; who asks for a backup over HTTP can not choose.',
+  ),
   ANNALS_TOKENS: Type.Optional(
     secret(
       'Comma-separated `scope[+scope]:token`; scopes are `read`, `append`, `metrics`, `admin`; a token is plain (16 characters or more) or `sha256:<hex>`.',
@@ -119,6 +122,7 @@ const DEFAULTS: Partial<Settings> = {
   DATABASE_QUERY_TIMEOUT_MS: 5_000,
   REQUEST_TIMEOUT_MS: 7_500,
   MIGRATION_LOCK_TIMEOUT_MS: 30_000,
+  BACKUP_DIR: 'backups',
   MAX_BODY_BYTES: 5 * MIB,
   MAX_EVENT_BYTES: MIB,
   MAX_METADATA_BYTES: 64 * 1024,

@@ -1,10 +1,9 @@
 // Which database the migration commands mean, and how what they meet becomes an exit code.
 
 import { CommanderError } from 'commander'
-import { loadSettings, withEnvFile } from '../config.ts'
-import { connectToRunningEmbedded, startEmbeddedPostgres } from '../db/embedded-postgres.ts'
 import { MigrationError, type MigrationErrorKind } from '../db/migration-error.ts'
 import { Migrator } from '../db/migrator.ts'
+import { openTargetDatabase } from './target-database.ts'
 
 /** Options of every migration command. */
 export interface MigrateOptions {
@@ -52,12 +51,10 @@ export async function withMigrator(
   work: (migrator: Migrator) => Promise<void>,
 ): Promise<void> {
   try {
-    const { settings } = loadSettings(withEnvFile(process.env, process.cwd()))
-    const given = options.databaseUrl ?? settings.DATABASE_DIRECT_URL ?? settings.DATABASE_URL
-    const embedded = given === undefined ? await embeddedDatabase(settings.DATA_DIR, output) : undefined
+    const { url, settings, stop } = await openTargetDatabase(options.databaseUrl, (line) => output.err(`${line}\n`))
     try {
       const migrator = new Migrator({
-        connectionString: given ?? (embedded?.url as string),
+        connectionString: url,
         schema: options.schema ?? settings.DATABASE_SCHEMA,
         lockTimeoutMs: settings.MIGRATION_LOCK_TIMEOUT_MS,
         ...(options.folder === undefined ? {} : { folder: options.folder }),
@@ -65,18 +62,11 @@ export async function withMigrator(
       })
       await work(migrator)
     } finally {
-      await embedded?.stop()
+      await stop()
     }
   } catch (error) {
     throw asCommandError(error)
   }
-}
-
-async function embeddedDatabase(dataDir: string, { err }: Output): Promise<{ url: string; stop(): Promise<void> }> {
-  const running = connectToRunningEmbedded(dataDir)
-  if (running !== undefined) return { url: running.url, stop: async () => {} }
-  const tell = (line: string) => err(`${line}\n`)
-  return startEmbeddedPostgres({ dataDir, log: { info: tell, warn: tell, error: tell }, mayMoveData: true })
 }
 
 /** The error with the exit code that belongs to it. */

@@ -1,9 +1,11 @@
 import { Command } from 'commander'
 import { VERSION } from '../version.ts'
+import { backupCommand } from './backup.ts'
 import { exportCommand } from './export.ts'
 import { importCommand } from './import.ts'
 import { migrateCommand } from './migrate.ts'
 import { openapiCommand } from './openapi.ts'
+import { restoreCommand } from './restore.ts'
 import { serveCommand } from './serve.ts'
 import { tailCommand } from './tail.ts'
 
@@ -19,6 +21,8 @@ export function buildProgram(): Command {
     exportCommand(),
     tailCommand(),
     migrateCommand(),
+    backupCommand(),
+    restoreCommand(),
     openapiCommand(),
   ]) {
     program.addCommand(command)

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import t from 'tap'
+import { serverRefusal } from '../../src/db/direct-connection.ts'
 import type { MigrationError } from '../../src/db/migration-error.ts'
 import {
   createMigration,
@@ -12,7 +13,7 @@ import {
   readMigrations,
 } from '../../src/db/migration-files.ts'
 import { readStatus, refusal } from '../../src/db/migration-ledger.ts'
-import { MigrationSession, serverRefusal } from '../../src/db/migration-session.ts'
+import { MigrationSession } from '../../src/db/migration-session.ts'
 import { migrationsForHttp } from '../../src/db/migrations-for-http.ts'
 import { Migrator, type MigratorOptions, runMigrations } from '../../src/db/migrator.ts'
 import { describeSchema } from '../../src/db/schema-description.ts'

@@ -1,0 +1,26 @@
+/**
+ * `not_found`: there is no such backup. `refused`: it was not begun, and nothing changed. `locked`: another job runs on
+ * the store. `damaged`: the files are not what was backed up. `different`: what came out is not what went in.
+ * `failed`: it was begun, and did not come to its end. `stopped`: it was told to stop.
+ */
+export type BackupErrorKind = 'not_found' | 'refused' | 'locked' | 'damaged' | 'different' | 'failed' | 'stopped'
+
+/** Why a backup, a check or a restore did not succeed, in words for the operator. */
+export class BackupError extends Error {
+  override name = 'BackupError'
+  readonly kind: BackupErrorKind
+  /** Where exactly, one line each; the first few. */
+  readonly evidence: readonly string[]
+
+  constructor(kind: BackupErrorKind, message: string, options: { cause?: unknown; evidence?: readonly string[] } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.kind = kind
+    this.evidence = options.evidence ?? []
+  }
+}
+
+/** What went wrong, with what the system or the database said about it. */
+export function describeCause(error: unknown): string {
+  const { message, code, detail } = error as Error & { code?: string; detail?: string }
+  return [message || code || String(error), detail].filter((part) => part).join(': ')
+}

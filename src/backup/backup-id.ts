@@ -1,0 +1,14 @@
+// Names of backups: the moment at which they began, to the second, in UTC.
+
+import { BackupError } from './backup-error.ts'
+import { BACKUP_ID } from './manifest.ts'
+
+/** `backup_YYYYMMDD_HHMMSS`. */
+export const backupIdOf = (at: Date): string =>
+  `backup_${at.toISOString().replace(/^(\d+)-(\d+)-(\d+)T(\d+):(\d+):(\d+).*$/, '$1$2$3_$4$5$6')}`
+
+/** Ids become parts of paths. @throws BackupError `refused` */
+export function checkBackupId(id: string): string {
+  if (new RegExp(BACKUP_ID).test(id)) return id
+  throw new BackupError('refused', `${JSON.stringify(id)} is no id of a backup; one looks like backup_20260115_093000`)
+}

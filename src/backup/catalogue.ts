@@ -1,0 +1,117 @@
+// Every backup that is known: from the files, and from the catalogue in the store where that can be had.
+
+import type pg from 'pg'
+import {
+  type BackupRecord,
+  type BackupState,
+  type JobRecord,
+  listBackups,
+  listJobs,
+} from '../db/backup/backup-records.ts'
+import { connectToStore, hasCatalogue, type StoreAddress } from '../db/backup/store-connection.ts'
+import type { RunQuery } from '../db/migration-ledger.ts'
+import type { Desk } from './desk.ts'
+import { type Manifest, manifestHash, sizeOf } from './manifest.ts'
+
+export interface CatalogueEntry {
+  id: string
+  type: string
+  /** `missing`: written down as complete, and its files are not there. */
+  state: BackupState | 'missing'
+  destination: string
+  started_at: string
+  finished_at: string | null
+  bytes: number | null
+  base: string | null
+  events: number | null
+  head: number | null
+  /** Highest level that it passed, and when; null when it never did, or the store can't say. */
+  verified: { level: number; at: string } | null
+  /** When it was last restored for a test and compared. */
+  tested_at: string | null
+  error: string | null
+}
+
+export interface Catalogue {
+  /** The newest first. */
+  entries: CatalogueEntry[]
+  /** What was found and can't be read, and why something is not known. */
+  faults: string[]
+}
+
+/** Reads both sides; a database that is away leaves the files. */
+export async function readCatalogue(desk: Desk): Promise<Catalogue> {
+  const { backups, faults } = await desk.destination.list()
+  const { records, jobs, fault } = await readRecords(desk.store)
+  if (fault !== undefined) faults.push(fault)
+  const entries = new Map<string, CatalogueEntry>()
+  for (const record of records) {
+    const isHere = record.destination === desk.destination.name
+    const isGone = isHere && record.state === 'complete'
+    entries.set(record.id, toEntry(record, isGone ? 'missing' : record.state, jobs))
+  }
+  for (const { manifest, text } of backups) {
+    const known = records.find(({ id }) => id === manifest.id)
+    if (known?.manifest_sha256 !== undefined && known.manifest_sha256 !== null) {
+      if (known.manifest_sha256 !== manifestHash(text)) {
+        faults.push(`the manifest of ${manifest.id} is not the one that the catalogue knows`)
+      }
+    }
+    entries.set(manifest.id, toEntry(recordOf(manifest, desk.destination.name), 'complete', jobs))
+  }
+  return { entries: [...entries.values()].toSorted((a, b) => (a.id < b.id ? 1 : -1)), faults }
+}
+
+interface Records {
+  records: BackupRecord[]
+  jobs: JobRecord[]
+  fault?: string
+}
+
+async function readRecords(store: StoreAddress | undefined): Promise<Records> {
+  const nothing = { records: [], jobs: [] }
+  if (store === undefined) return nothing
+  let client: pg.Client | undefined
+  try {
+    client = await connectToStore(store, 'backup catalogue')
+    const connected = client
+    const query: RunQuery = (text, values) => connected.query(text, values)
+    if (!(await hasCatalogue(connected, store.schema))) {
+      return { ...nothing, fault: `the schema ${store.schema} has no catalogue: run \`annals migrate up\`` }
+    }
+    const [records, jobs] = [
+      await listBackups(query, store.schema),
+      await listJobs(query, store.schema, { limit: 1_000 }),
+    ]
+    return { records, jobs }
+  } catch (error) {
+    const { message, code } = error as Error & { code?: string }
+    return { ...nothing, fault: `the catalogue in the database can't be read (${message || code}); files only` }
+  } finally {
+    await client?.end().catch(() => {})
+  }
+}
+
+const recordOf = (manifest: Manifest, destination: string): BackupRecord => ({
+  ...{ id: manifest.id, type: manifest.type, destination, state: 'complete', manifest, error: null },
+  ...{ started_at: manifest.started_at, finished_at: manifest.finished_at },
+  ...{ bytes: sizeOf(manifest), manifest_sha256: null },
+})
+
+function toEntry(record: BackupRecord, state: CatalogueEntry['state'], jobs: JobRecord[]): CatalogueEntry {
+  const manifest = record.manifest as Manifest | null
+  const passed = jobs.filter(({ backup_id: id, state }) => id === record.id && state === 'succeeded')
+  const levels = passed.filter(({ kind }) => kind === 'verify')
+  const level = Math.max(...levels.map(({ result }) => Number(result?.['level'] ?? 0)))
+  const best = levels.find(({ result }) => Number(result?.['level']) === level)
+  return {
+    ...{ id: record.id, type: record.type, state, destination: record.destination },
+    ...{ started_at: record.started_at, finished_at: record.finished_at, bytes: record.bytes },
+    base: manifest?.base ?? null,
+    events: manifest?.contents?.events ?? null,
+    head: manifest?.contents?.head ?? null,
+    verified: best === undefined ? null : { level, at: best.finished_at as string },
+    tested_at: passed.find(({ kind }) => kind === 'test')?.finished_at ?? null,
+    error: record.error,
+  }
+}

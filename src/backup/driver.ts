@@ -1,0 +1,89 @@
+// What each type of backup does. A driver fills a folder, looks at a folder, and puts a folder's contents into a store;
+// names, the catalogue, where folders are kept, locks and the comparison after a restore are the same for all.
+
+import type { StoreAddress } from '../db/backup/store-connection.ts'
+import type { StoreContents } from '../db/backup/store-contents.ts'
+import type { Manifest, ManifestFile } from './manifest.ts'
+
+/** How far a job is. `total` is null when nobody knows. */
+export interface Progress {
+  /** What is being done, for instance `copying events`. */
+  step: string
+  unit: 'events' | 'bytes'
+  done: number
+  total: number | null
+}
+
+/** What every step of a job is handed. */
+export interface JobContext {
+  /** When it aborts, the step ends soon, by throwing, and leaves nothing half done. */
+  signal: AbortSignal
+  progress(progress: Progress): void
+  /** One line for the operator. */
+  log(line: string): void
+}
+
+/** A backup whose files lie in a folder of this machine. The folder is read, never written. */
+export interface OpenBackup {
+  manifest: Manifest
+  folder: string
+}
+
+/** What the caller may choose; a driver refuses what it does not know. */
+export interface CreateOptions {
+  format?: 'custom' | 'plain'
+  gzip?: boolean
+  tables?: string[]
+}
+
+export interface CreateRequest extends JobContext {
+  id: string
+  /** Empty; what lies in it afterwards is the backup. Names of files are made by the driver. */
+  folder: string
+  source: StoreAddress
+  /** The backup that this one adds to, and those before it, oldest first; empty for a whole one. */
+  bases: OpenBackup[]
+  options: CreateOptions
+}
+
+export interface CreateResult {
+  /** What made it, with its version, for instance `pg_dump 18.1`. */
+  tool: string
+  /** What was in the store at the moment that the backup shows; null when it can't be told. */
+  contents: StoreContents | null
+  /** Files whose hash is known already; the others are read once more. */
+  files?: ManifestFile[]
+  /** The driver's own part of the manifest. */
+  details: Record<string, unknown>
+}
+
+/**
+ * 0: the files are there, with the sizes and hashes of the manifest. 1: they can be read to the end and hold what the
+ * manifest says. 2: restored into a scratch database, everything is there. 3: and it is the same as in the live store.
+ */
+export type VerifyLevel = 0 | 1 | 2 | 3
+
+export interface ReadRequest extends JobContext {
+  /** Oldest first; the last one is the backup that is meant, the others are what it adds to. */
+  chain: OpenBackup[]
+}
+
+export interface RestoreRequest extends ReadRequest {
+  /** `database` drivers get an empty database; `store` drivers one whose schema is migrated and holds no row. */
+  target: StoreAddress
+}
+
+export interface BackupDriver {
+  readonly type: string
+  /** For `annals backup types` and `GET /backups/types`. */
+  readonly about: { summary: string; advantages: string[]; disadvantages: string[]; needs: string[] }
+  readonly isIncremental: boolean
+  /** What `restore` has to be given; null when it can't be restored into a running server. */
+  readonly restoresInto: 'store' | 'database' | null
+  /** @throws BackupError `refused` before anything is written, `failed`, `stopped` */
+  create(request: CreateRequest): Promise<CreateResult>
+  /** Level 1, after level 0 has passed. @throws BackupError `damaged` at the first thing that is wrong */
+  read(request: ReadRequest): Promise<void>
+  /** Fills the target; on an error nothing of it stays. @throws BackupError `damaged`, `failed`, `stopped` */
+  restore(request: RestoreRequest): Promise<void>
+}

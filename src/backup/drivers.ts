@@ -1,0 +1,15 @@
+// Every type of backup; one line each.
+
+import { archiveDriver } from './archive/archive-driver.ts'
+import { BackupError } from './backup-error.ts'
+import type { BackupDriver } from './driver.ts'
+
+export const DRIVERS: readonly BackupDriver[] = [archiveDriver]
+
+/** @throws BackupError `refused` */
+export function driverOf(type: string): BackupDriver {
+  const driver = DRIVERS.find((each) => each.type === type)
+  if (driver !== undefined) return driver
+  const known = DRIVERS.map((each) => each.type).join(', ')
+  throw new BackupError('refused', `there is no backup of type ${JSON.stringify(type)}; those that are: ${known}`)
+}

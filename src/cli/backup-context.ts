@@ -1,0 +1,103 @@
+// What the commands for backups have in common: which store, which folder, how progress is shown, how it ends.
+
+import { CommanderError } from 'commander'
+import { BackupError, type BackupErrorKind } from '../backup/backup-error.ts'
+import type { Desk } from '../backup/desk.ts'
+import { openDestination } from '../backup/destinations.ts'
+import type { JobContext } from '../backup/driver.ts'
+import { asBackupError } from '../backup/run-job.ts'
+import { SettingsError } from '../config.ts'
+import { connectToRunningEmbedded } from '../db/embedded-postgres.ts'
+import { showSteps } from './progress.ts'
+import { commandSettings, openTargetDatabase } from './target-database.ts'
+
+export interface DeskOptions {
+  databaseUrl?: string
+  schema?: string
+  /** Where backups are; the setting BACKUP_DIR when absent. */
+  dir?: string
+  json?: boolean
+}
+
+export const BACKUP_EXIT_CODES = `
+Exit codes: 0 done; 2 a backup is damaged, or differs from what it should be; 3 another job is running; 4 failed, or
+refused before anything was changed; 130 stopped.`
+
+const EXIT_BY_KIND: Record<BackupErrorKind, number> = {
+  damaged: 2,
+  different: 2,
+  locked: 3,
+  not_found: 4,
+  refused: 4,
+  failed: 4,
+  stopped: 130,
+}
+
+/** Ends the command with this exit code. */
+class BackupCommandError extends Error {
+  override name = 'BackupCommandError'
+  readonly exitCode: number
+
+  constructor(message: string, exitCode: number, cause: unknown) {
+    super(message, { cause })
+    this.exitCode = exitCode
+  }
+}
+
+/** Runs `work`; a signal stops it in order, and a second one at once. */
+async function withJob(work: (context: JobContext) => Promise<void>): Promise<void> {
+  const stopping = new AbortController()
+  const stop = () => {
+    process.off('SIGINT', stop)
+    process.off('SIGTERM', stop)
+    stopping.abort()
+  }
+  process.on('SIGINT', stop)
+  process.on('SIGTERM', stop)
+  const steps = showSteps()
+  try {
+    const log = (line: string) => void process.stderr.write(`${line}\n`)
+    await work({ signal: stopping.signal, progress: (progress) => steps.update(progress), log })
+  } catch (error) {
+    steps.stop()
+    throw asCommandError(error, stopping.signal)
+  } finally {
+    steps.stop()
+    process.off('SIGINT', stop)
+    process.off('SIGTERM', stop)
+  }
+}
+
+/** Runs `work` with the store that the options or the settings name; an embedded one is started when it does not run. */
+export async function withStore(options: DeskOptions, work: (desk: Desk, context: JobContext) => Promise<void>) {
+  await withJob(async (context) => {
+    const { url, settings, stop } = await openTargetDatabase(options.databaseUrl, context.log)
+    try {
+      const store = { url, schema: options.schema ?? settings.DATABASE_SCHEMA }
+      await work({ destination: openDestination(options.dir ?? settings.BACKUP_DIR), store }, context)
+    } finally {
+      await stop()
+    }
+  })
+}
+
+/** The same for what can do without a store: nothing is started for it. */
+export async function withFiles(options: DeskOptions, work: (desk: Desk, context: JobContext) => Promise<void>) {
+  await withJob(async (context) => {
+    const settings = commandSettings()
+    const url =
+      options.databaseUrl ??
+      settings.DATABASE_DIRECT_URL ??
+      settings.DATABASE_URL ??
+      connectToRunningEmbedded(settings.DATA_DIR)?.url
+    const store = url === undefined ? undefined : { url, schema: options.schema ?? settings.DATABASE_SCHEMA }
+    await work({ destination: openDestination(options.dir ?? settings.BACKUP_DIR), store }, context)
+  })
+}
+
+function asCommandError(error: unknown, signal: AbortSignal): Error {
+  if (error instanceof CommanderError || error instanceof SettingsError) return error
+  const failure: BackupError = asBackupError(error, signal)
+  const message = [failure.message, ...failure.evidence.map((line) => `  ${line}`)].join('\n')
+  return new BackupCommandError(message, EXIT_BY_KIND[failure.kind], failure)
+}

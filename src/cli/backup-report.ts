@@ -1,0 +1,71 @@
+// Backups in words, for the terminal.
+
+import type { CatalogueEntry } from '../backup/catalogue.ts'
+import type { BackupDriver } from '../backup/driver.ts'
+import { type Manifest, sizeOf } from '../backup/manifest.ts'
+import { count } from './progress.ts'
+import { table } from './table.ts'
+
+/** What was made, in one line. */
+export function describeManifest(manifest: Manifest): string {
+  const { id, type, contents, base } = manifest
+  const what = contents === null ? '' : `, ${count(contents.events)} events up to position ${count(contents.head)}`
+  return `${id}: ${type}${base === null ? '' : ` since ${base}`}, ${size(sizeOf(manifest))}${what}`
+}
+
+export function describeCatalogue(entries: CatalogueEntry[]): string {
+  if (entries.length === 0) return 'there are no backups'
+  return table(
+    ['id', 'type', 'state', 'size', 'events', 'since', 'verified', 'tested'],
+    entries.map((entry) => [
+      ...[entry.id, entry.type, entry.state, entry.bytes === null ? '' : size(entry.bytes)],
+      ...[entry.events === null ? '' : count(entry.events), entry.base ?? ''],
+      ...[entry.verified === null ? 'no' : `level ${entry.verified.level}`, entry.tested_at?.slice(0, 10) ?? 'no'],
+    ]),
+  )
+}
+
+export function describeBackup(manifest: Manifest, entry: CatalogueEntry | undefined): string {
+  const { contents } = manifest
+  const lines: [string, string][] = [
+    ['id', manifest.id],
+    ['type', `${manifest.type}, by ${manifest.tool}`],
+    ['of', `schema ${manifest.schema} of database ${manifest.database}, PostgreSQL ${manifest.postgresql_version}`],
+    ['made', `${manifest.started_at} to ${manifest.finished_at}`],
+    ['adds to', manifest.base ?? 'nothing, it is whole'],
+    ['files', `${count(manifest.files.length)}, ${size(sizeOf(manifest))}`],
+    ['verified', entry?.verified ? `level ${entry.verified.level}, ${entry.verified.at}` : 'no'],
+    ['tested', entry?.tested_at ?? 'no'],
+  ]
+  if (contents !== null) {
+    lines.push(
+      ['events', `${count(contents.events)}, up to position ${count(contents.head)}`],
+      ['snapshots', count(contents.snapshots)],
+      ['epoch', contents.epoch ?? 'none'],
+      ['digest', contents.events_digest],
+    )
+  }
+  return lines.map(([name, value]) => `${name.padEnd(10)}${value}`).join('\n')
+}
+
+export function describeTypes(types: ({ type: string } & BackupDriver['about'])[]): string {
+  return types
+    .map(({ type, summary, advantages, disadvantages, needs }) =>
+      [
+        `${type}: ${summary}`,
+        ...advantages.map((line) => `  + ${line}`),
+        ...disadvantages.map((line) => `  - ${line}`),
+        ...needs.map((line) => `  needs ${line}`),
+      ].join('\n'),
+    )
+    .join('\n\n')
+}
+
+/** Bytes in the unit that leaves few digits. */
+function size(bytes: number): string {
+  const units = ['B', 'KB', 'MB', 'GB', 'TB']
+  let value = bytes
+  let unit = 0
+  for (; value >= 1000 && unit < units.length - 1; unit++) value /= 1000
+  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`
+}

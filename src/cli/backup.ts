@@ -1,0 +1,109 @@
+// annals backup: make backups, see them, and prove that they are worth something.
+
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { readCatalogue } from '../backup/catalogue.ts'
+import { createBackup } from '../backup/create-backup.ts'
+import type { CreateOptions, VerifyLevel } from '../backup/driver.ts'
+import { DRIVERS } from '../backup/drivers.ts'
+import { verifyBackup } from '../backup/verify-backup.ts'
+import { BACKUP_EXIT_CODES, type DeskOptions, withFiles, withStore } from './backup-context.ts'
+import { describeBackup, describeCatalogue, describeManifest, describeTypes } from './backup-report.ts'
+
+/** `annals backup create|list|show|types|verify`. Errors carry the exit code. */
+export function backupCommand(): Command {
+  return new Command('backup')
+    .description('make backups of a store, list them, and prove that they can be restored')
+    .addHelpText('after', BACKUP_EXIT_CODES)
+    .addCommand(createCommand())
+    .addCommand(listCommand())
+    .addCommand(showCommand())
+    .addCommand(typesCommand())
+    .addCommand(verifyCommand())
+}
+
+function createCommand(): Command {
+  return onDesk('create', 'make a backup')
+    .addOption(typeOption())
+    .option('--since <id>', 'only what came after this backup, where the type can do that')
+    .addOption(new Option('--format <format>', 'of a dump').choices(['custom', 'plain']))
+    .option('--gzip', 'compress a plain dump')
+    .option('--tables <names>', 'tables of a dump, separated by commas', (text: string) => text.split(','))
+    .action(async (options: DeskOptions & CreateOptions & { type: string; since?: string }) => {
+      const { type, since, format, gzip, tables } = options
+      const request = {
+        type,
+        ...(since !== undefined && { since }),
+        options: { ...(format && { format }), ...(gzip && { gzip }), ...(tables && { tables }) },
+      }
+      await withStore(options, async (desk, context) => {
+        const manifest = await createBackup(desk, request, context)
+        print(options, manifest, () => describeManifest(manifest))
+      })
+    })
+}
+
+function listCommand(): Command {
+  return onDesk('list', 'list the backups that are known, the newest first').action((options: DeskOptions) =>
+    withFiles(options, async (desk, { log }) => {
+      const { entries, faults } = await readCatalogue(desk)
+      for (const fault of faults) log(`note: ${fault}`)
+      print(options, { backups: entries, faults }, () => describeCatalogue(entries))
+    }),
+  )
+}
+
+function showCommand(): Command {
+  return onDesk('show', 'show one backup')
+    .argument('<id>')
+    .action((id: string, options: DeskOptions) =>
+      withFiles(options, async (desk) => {
+        const { manifest } = await desk.destination.find(id)
+        const entry = (await readCatalogue(desk)).entries.find((each) => each.id === id)
+        print(options, { ...entry, manifest }, () => describeBackup(manifest, entry))
+      }),
+    )
+}
+
+function typesCommand(): Command {
+  return new Command('types')
+    .description('list the types of backup, and what each is good for')
+    .option('--json', 'print the result as JSON')
+    .action((options: { json?: boolean }) => {
+      const types = DRIVERS.map(({ type, about }) => ({ type, ...about }))
+      print(options, { types }, () => describeTypes(types))
+    })
+}
+
+function verifyCommand(): Command {
+  return onDesk('verify', 'check a backup')
+    .argument('<id>')
+    .option('--level <level>', '0 files and hashes, 1 read to the end', levelArgument, 1)
+    .action((id: string, options: DeskOptions & { level: VerifyLevel }) =>
+      withFiles(options, async (desk, context) => {
+        const verified = await verifyBackup(desk, { id, level: options.level }, context)
+        print(options, verified, () => `${id} passed level ${verified.level}`)
+      }),
+    )
+}
+
+const onDesk = (name: string, description: string): Command =>
+  new Command(name)
+    .description(description)
+    .option('--dir <folder>', 'where backups are; BACKUP_DIR when absent')
+    .option('--database-url <url>', 'the database itself, not a pooler')
+    .option('--schema <name>', 'schema of the store; DATABASE_SCHEMA when absent')
+    .option('--json', 'print the result as JSON')
+
+const typeOption = (): Option =>
+  new Option('--type <type>', 'what kind; `annals backup types` tells')
+    .default('archive')
+    .choices(DRIVERS.map(({ type }) => type))
+
+function levelArgument(text: string): VerifyLevel {
+  if (/^[01]$/.test(text)) return Number(text) as VerifyLevel
+  throw new InvalidArgumentError('A level is 0 or 1.')
+}
+
+function print(options: { json?: boolean }, result: object, describe: () => string): void {
+  process.stdout.write(`${options.json ? JSON.stringify(result, null, 2) : describe()}\n`)
+}

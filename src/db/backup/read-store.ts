@@ -1,0 +1,31 @@
+// What a backup has to know about a store, read in one snapshot.
+
+import type pg from 'pg'
+import { qualified } from './store-tables.ts'
+
+/** A moment of the store that every statement sees until the transaction ends. */
+export async function beginSnapshot(client: pg.Client): Promise<void> {
+  await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+  // In the order of an index that is there anyway; sorting would write the table to disk once more.
+  await client.query('SET LOCAL enable_sort = off; SET LOCAL enable_seqscan = off; SET LOCAL jit = off')
+}
+
+export interface StoreHead {
+  head: number
+  epoch: string | null
+  migration: number
+  database: string
+  server_version: string
+}
+
+/** @throws an error of `pg` when the schema holds no store */
+export async function readHead(client: pg.Client, schema: string): Promise<StoreHead> {
+  const { rows } = await client.query<StoreHead>(
+    `SELECT h.position::float8 AS head, h.epoch::text AS epoch, current_database() AS database,
+       current_setting('server_version') AS server_version,
+       (SELECT coalesce(max(version), 0) FROM ${qualified(schema, 'annals_migrations')} WHERE state = 'applied') AS migration
+     FROM ${qualified(schema, 'annals_head')} AS h`,
+  )
+  if (rows[0] === undefined) throw new Error('annals_head has no row: the last position is not known')
+  return rows[0]
+}
