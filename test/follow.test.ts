@@ -11,6 +11,9 @@ import { createTestDatabase, type Teardown } from './support/postgres.ts'
 
 // Long runs are for hands; the suite takes a few seconds of each.
 const SECONDS = Number(process.env['FOLLOW_TEST_SECONDS'] ?? 4)
+const RECONNECTS = Number(process.env['FOLLOW_TEST_RECONNECTS'] ?? 100)
+/** What takes longer than this hangs. */
+const HANG_MS = 10_000
 
 async function start(t: Teardown, url: string): Promise<Service> {
   const { settings } = loadSettings({ DATABASE_URL: url, PORT: '0', LOG_LEVEL: 'silent', HEARTBEAT_SECONDS: '1' })
@@ -20,14 +23,18 @@ async function start(t: Teardown, url: string): Promise<Service> {
   return service
 }
 
-async function database(t: Teardown): Promise<{ url: string; client: pg.Client }> {
-  const { url } = await createTestDatabase(t)
-  await runMigrations(url)
+async function connect(t: Teardown, url: string): Promise<pg.Client> {
   const client = new pg.Client(url)
   client.on('error', () => {})
   await client.connect()
   t.teardown(() => client.end())
-  return { url, client }
+  return client
+}
+
+async function database(t: Teardown): Promise<{ url: string; client: pg.Client }> {
+  const { url } = await createTestDatabase(t)
+  await runMigrations(url)
+  return { url, client: await connect(t, url) }
 }
 
 const append = (service: Service, stream: string, body: object) =>
@@ -45,13 +52,15 @@ class Reader {
   readonly #done: Promise<void>
   #cursor = 0
 
-  constructor(service: Service, form: 'sse' | 'ndjson', breakAfter?: () => number) {
-    this.#done = this.#run(service, form, breakAfter)
+  /** `breakAfter`: so many characters are read before a connection is left, wherever that is. */
+  constructor(service: Service | Service[], form: 'sse' | 'ndjson', breakAfter?: () => number) {
+    this.#done = this.#run([service].flat(), form, breakAfter)
   }
 
-  async #run(service: Service, form: 'sse' | 'ndjson', breakAfter?: () => number): Promise<void> {
+  async #run(services: Service[], form: 'sse' | 'ndjson', breakAfter?: () => number): Promise<void> {
     while (!this.#stop.signal.aborted) {
       try {
+        const service = services[this.connects % services.length] as Service
         await this.#connect(service, form, breakAfter?.() ?? Number.POSITIVE_INFINITY)
       } catch {
         await sleep(20)
@@ -59,7 +68,7 @@ class Reader {
     }
   }
 
-  async #connect(service: Service, form: 'sse' | 'ndjson', events: number): Promise<void> {
+  async #connect(service: Service, form: 'sse' | 'ndjson', characters: number): Promise<void> {
     this.connects++
     const headers: Record<string, string> =
       form === 'sse'
@@ -69,9 +78,10 @@ class Reader {
     const response = await fetch(`${service.url}/events${query}`, { headers, signal: this.#stop.signal })
     if (response.status !== 200 || response.body === null) throw new Error(`answered ${response.status}`)
     let text = ''
-    let left = events
+    let left = characters
     for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
-      text += chunk
+      text += chunk.slice(0, left)
+      left -= chunk.length
       const lines = text.split('\n')
       text = lines.pop() as string
       for (const line of lines) {
@@ -80,8 +90,8 @@ class Reader {
         const { position, id } = JSON.parse(json) as { position: number; id: string }
         this.seen.push(`${position} ${id}`)
         this.#cursor = position
-        if (--left === 0) return
       }
+      if (left <= 0) return
     }
   }
 
@@ -135,7 +145,7 @@ t.test('every kind of reader sees the same feed while writers conflict and backe
     new Reader(service, 'sse'),
     new Reader(service, 'ndjson'),
     new Reader(other, 'sse'),
-    new Reader(service, 'sse', () => 1 + Math.floor(Math.random() * 20)),
+    new Reader(service, 'sse', () => Math.random() * 5_000),
   ]
   const polls = [poll(service, '', () => isOver), poll(other, '&wait=1', () => isOver)]
   const writing = Promise.all([...Array.from({ length: 32 }, (_, i) => writer(i)), killer()])
@@ -183,21 +193,97 @@ t.test('an append in one process reaches a follower in another at once, and also
   t.ok((await arrives()) < 2_000, 'the poll finds it')
 })
 
-t.test('a transaction that somebody leaves open delays nothing', async (t) => {
+t.test(
+  'connections that are left anywhere, even within a frame, and go on with Last-Event-ID miss and repeat nothing',
+  async (t) => {
+    const { url, client } = await database(t)
+    const services = [await start(t, url), await start(t, url)]
+    const readers = Array.from({ length: 4 }, () => new Reader(services, 'sse', () => Math.random() * 2_000))
+    t.teardown(() => Promise.all(readers.map((reader) => reader.stop())))
+    const connects = () => readers.reduce((sum, reader) => sum + reader.connects - 1, 0)
+    let events = 0
+    while (connects() < RECONNECTS) {
+      const { status } = await append(services[events % 2] as Service, `s${events % 7}`, { events: [{ type: 'A' }] })
+      t.equal(status, 201)
+      events++
+    }
+    const { rows } = await client.query('select position, event_id from events order by position')
+    const all = rows.map(({ position, event_id }) => `${position} ${event_id}`)
+    t.equal(all.length, events)
+    const deadline = Date.now() + HANG_MS
+    while (readers.some(({ seen }) => seen.length < all.length) && Date.now() < deadline) await sleep(20)
+    for (const { seen } of readers) t.strictSame(seen, all)
+    t.comment(`${connects()} reconnects, ${events} events`)
+  },
+)
+
+t.test('a LISTEN connection that is killed twice a second costs no event and no follower its connection', async (t) => {
   const { url, client } = await database(t)
-  const service = await start(t, url)
-  await client.query('create table unrelated (x int)')
-  await client.query('begin')
-  await client.query('insert into unrelated values (1)')
-  const reader = new Reader(service, 'sse')
-  t.teardown(() => reader.stop())
-  for (let i = 1; i <= 5; i++) {
+  const [service, other] = [await start(t, url), await start(t, url)] as const
+  const readers = [new Reader(other, 'sse'), new Reader(other, 'ndjson')]
+  t.teardown(() => Promise.all(readers.map((reader) => reader.stop())))
+  const endsAt = Date.now() + SECONDS * 1000
+  let killed = 0
+  const killing = (async () => {
+    while (Date.now() < endsAt) {
+      await sleep(500)
+      const { rowCount } = await client.query(
+        `select pg_terminate_backend(pid) from pg_stat_activity
+         where datname = current_database() and application_name like '% listen'`,
+      )
+      killed += rowCount ?? 0
+    }
+  })()
+  let events = 0
+  while (Date.now() < endsAt) {
     t.equal((await append(service, 's', { events: [{ type: 'A' }] })).status, 201)
-    const deadline = Date.now() + 1_500
-    while (reader.seen.length < i && Date.now() < deadline) await sleep(2)
-    t.equal(reader.seen.length, i)
+    events++
+    await sleep(10)
   }
-  await client.query('rollback')
+  await killing
+  const deadline = Date.now() + HANG_MS
+  while (readers.some(({ seen }) => seen.length < events) && Date.now() < deadline) await sleep(20)
+  for (const { seen, connects } of readers) {
+    t.same(
+      seen.map((each) => Number(each.split(' ')[0])),
+      Array.from({ length: events }, (_, i) => i + 1),
+    )
+    t.equal(connects, 1)
+  }
+  t.ok(killed >= SECONDS, `${killed} connections were killed`)
+})
+
+t.test('transactions left open in this database and in another one of the server delay nothing', async (t) => {
+  const { url, client } = await database(t)
+  const elsewhere = await database(t)
+  const [service, other] = [await start(t, url), await start(t, url)] as const
+  for (const each of [client, elsewhere.client]) {
+    await each.query('create table unrelated (x int)')
+    await each.query('begin')
+    // A transaction that writes has an id, which is what a store can come to wait for.
+    await each.query('insert into unrelated values (1)')
+  }
+  const readers = [new Reader(service, 'sse'), new Reader(service, 'ndjson'), new Reader(other, 'sse')]
+  t.teardown(() => Promise.all(readers.map((reader) => reader.stop())))
+  const endsAt = Date.now() + SECONDS * 1000
+  let slowestMs = 0
+  for (let position = 1; Date.now() < endsAt; position++) {
+    const polled = fetch(`${other.url}/events?after=${position - 1}&wait=30`)
+    await sleep(50)
+    const startedAt = performance.now()
+    t.equal((await append(service, 's', { events: [{ type: 'A' }] })).status, 201)
+    const page = async (from: Service, query: string) =>
+      (await (await fetch(`${from.url}/events?after=${position - 1}${query}`)).json()) as { events: object[] }
+    t.match(await page(service, ''), { events: [{ position }] })
+    t.match(await page(other, `&at_least=${position}`), { events: [{ position }] })
+    t.match(await (await polled).json(), { events: [{ position }] })
+    while (readers.some(({ seen }) => seen.length < position) && performance.now() - startedAt < HANG_MS) await sleep(1)
+    for (const { seen } of readers) t.equal(seen.length, position)
+    slowestMs = Math.max(slowestMs, performance.now() - startedAt)
+  }
+  // Only now: whoever waits for them would not have come this far.
+  for (const each of [client, elsewhere.client]) t.equal((await each.query('commit')).command, 'COMMIT')
+  t.comment(`the slowest event took ${slowestMs.toFixed(0)} ms to reach all readers`)
 })
 
 t.test('idle followers cost no database work beyond the tail', async (t) => {
