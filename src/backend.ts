@@ -20,6 +20,7 @@ import { applicationName, poolOptions } from './db/pool-options.ts'
 import { type PoolReport, poolReport } from './db/pool-report.ts'
 import { eventLogOptions, PostgresEventLog } from './db/postgres-event-log.ts'
 import type { SnapshotStore } from './db/snapshot-store.ts'
+import { SnapshotWatch } from './db/snapshot-watch.ts'
 import { PostgresSnapshots } from './db/snapshots.ts'
 import { WakeUpListener } from './db/wake-up-listener.ts'
 import { AppError } from './errors.ts'
@@ -29,6 +30,7 @@ import { lateBound } from './late-bound.ts'
 import { consumerMetrics } from './metrics/consumers.ts'
 import { poolMetrics } from './metrics/pool.ts'
 import type { MetricsRegistry } from './metrics/registry.ts'
+import { snapshotMetrics } from './metrics/snapshots.ts'
 import { storeMetrics } from './metrics/store.ts'
 import { VERSION } from './version.ts'
 
@@ -71,8 +73,10 @@ interface Connected {
   wakeUps: WakeUpListener
   tail: FeedTail
   hub: FollowHub
+  snapshots: PostgresSnapshots
+  snapshotWatch: SnapshotWatch
   consumers: PostgresConsumers
-  watch: ConsumerWatch
+  consumerWatch: ConsumerWatch
 }
 
 const RETRY_MS = 250
@@ -99,7 +103,8 @@ export function createBackend(options: BackendOptions): Backend {
     queuedEvents: () => connected?.log.queuedEvents ?? 0,
   })
 
-  consumerMetrics(options.registry, () => connected?.watch.known ?? [])
+  consumerMetrics(options.registry, () => connected?.consumerWatch.known ?? [])
+  snapshotMetrics(options.registry, () => connected?.snapshotWatch.known)
 
   const start = async (): Promise<void> => {
     if (settings.DATABASE_URL === undefined) {
@@ -109,7 +114,7 @@ export function createBackend(options: BackendOptions): Backend {
     connected = connect(options, url, observer, storeObserver)
     log.bind(connected.log)
     hub.bind(connected.hub)
-    snapshots.bind(new PostgresSnapshots({ pool: connected.pool, schema: settings.DATABASE_SCHEMA }))
+    snapshots.bind(connected.snapshots)
     consumers.bind(connected.consumers)
     migrations.bind(migrationsForHttp(connected.migrator, queryOf(connected.admin)))
     pool.bind(
@@ -122,7 +127,8 @@ export function createBackend(options: BackendOptions): Backend {
     )
     await Promise.all([connected.pool.start(), bringUpToDate(options, connected, closing.signal)])
     connected.monitor.markStarted()
-    connected.watch.start()
+    connected.consumerWatch.start()
+    connected.snapshotWatch.start()
   }
   let started: Promise<void> | undefined
 
@@ -144,7 +150,8 @@ export function createBackend(options: BackendOptions): Backend {
       closing.abort()
       await started?.catch(() => {})
       connected?.monitor.stop()
-      connected?.watch.stop()
+      connected?.consumerWatch.stop()
+      connected?.snapshotWatch.stop()
       connected?.tail.close()
       await Promise.all([connected?.pool.end(deadlineMs), connected?.admin.end(), connected?.wakeUps.close()])
       await embedded?.stop(EMBEDDED_STEP_MS)
@@ -192,8 +199,21 @@ function connect(
     limits: { maxPendingBytes: settings.FOLLOW_BUFFER_BYTES },
   })
   const consumers = new PostgresConsumers({ pool, schema, log })
-  const watch = new ConsumerWatch(consumers)
-  return { pool, admin, monitor, migrator, log, wakeUps, tail, hub, consumers, watch }
+  const snapshots = new PostgresSnapshots({ pool, schema })
+  return {
+    pool,
+    admin,
+    monitor,
+    migrator,
+    log,
+    wakeUps,
+    tail,
+    hub,
+    snapshots,
+    snapshotWatch: new SnapshotWatch({ snapshots, moreThan: settings.SNAPSHOT_EVERY }),
+    consumers,
+    consumerWatch: new ConsumerWatch(consumers),
+  }
 }
 
 // What was stored here since the monitor asked counts too. Only for a moment: a store can be restored to an earlier

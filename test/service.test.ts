@@ -1,6 +1,7 @@
 // The service as a whole against real PostgreSQL: there, away, hung, newer.
 
 import t from 'tap'
+import { runMigrations } from '../src/db/migrator.ts'
 import { createTestDatabase, runSql, startTestCluster } from './support/postgres.ts'
 import { appendTo, ask, startTestService, until } from './support/service.ts'
 
@@ -144,4 +145,35 @@ t.test('the metrics port serves metrics alone, and needs no token', async (t) =>
     body: { code: 'not_acceptable' },
   })
   t.equal((await ask(`${url}/metrics`)).status, 401, 'the main port asks for one')
+})
+
+t.test('the metrics tell how far consumers and snapshots are behind', async (t) => {
+  const { url: DATABASE_URL } = await createTestDatabase(t)
+  await runMigrations(DATABASE_URL)
+  const put = (url: string, path: string, body: object) =>
+    ask(url + path, { method: 'PUT', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
+  const first = await startTestService(t, { DATABASE_URL })
+  await first.ready
+  t.equal((await put(first.url, '/consumers/mailer', {})).status, 201)
+  for (const stream of ['a', 'a', 'a', 'b', 'b', 'b', 'c']) await appendTo(first.url, stream)
+  t.equal((await put(first.url, '/streams/a/snapshot', { version: 2, state: {} })).status, 201)
+
+  // Asked at the start, then every now and then: a second service need not be waited for.
+  const { url, ready } = await startTestService(t, { DATABASE_URL, SNAPSHOT_EVERY: '2' })
+  await ready
+  let text = ''
+  await until(async () => {
+    text = await (await fetch(`${url}/metrics`)).text()
+    return text.includes('\nannals_snapshot_coverage_age_seconds ') && text.includes('\nannals_consumer_lag_events{')
+  })
+  for (const line of [
+    'annals_consumer_lag_events{consumer="mailer"} 7',
+    'annals_consumer_parked{consumer="mailer"} 0',
+    'annals_snapshot_streams_checked 3',
+    'annals_snapshot_streams_behind 1',
+    'annals_snapshot_max_lag_events 3',
+  ]) {
+    t.match(text, `\n${line}\n`)
+  }
+  t.match(text, /\nannals_consumer_oldest_unacked_seconds\{consumer="mailer"\} \d/)
 })

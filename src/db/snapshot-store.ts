@@ -77,6 +77,17 @@ export interface CoveragePage {
   next: string | null
 }
 
+/** A page of streams in figures. */
+export interface CoverageSums {
+  /** Streams with more events since their snapshot than was asked for. */
+  behind: number
+  /** The most events since a snapshot, or since the beginning. */
+  largestLag: number
+  checked: number
+  /** As in {@link CoveragePage}. */
+  next: string | null
+}
+
 /** A snapshot of a stream that went back (some of its events were restored, for instance) counts as none. */
 export interface SnapshotStore {
   /** Stores a snapshot, or replaces one of the same or an older version. */

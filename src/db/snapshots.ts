@@ -7,7 +7,7 @@ import { openDatabase } from './database.ts'
 import { isSurelyNotApplied, translatePgError } from './pg-errors.ts'
 import type { MeasuredPool } from './pool.ts'
 import type { Row, Statement } from './read-events.ts'
-import { coveragePage, coverageStatement } from './snapshot-coverage.ts'
+import { coveragePage, coverageStatement, coverageSums, coverageSumsStatement } from './snapshot-coverage.ts'
 import {
   saveStatement,
   snapshotStatement,
@@ -19,6 +19,7 @@ import {
 import type {
   CoveragePage,
   CoverageQuery,
+  CoverageSums,
   PreparedSnapshot,
   SaveOutcome,
   SnapshotStore,
@@ -85,6 +86,19 @@ export class PostgresSnapshots implements SnapshotStore {
 
   async listBehind(query: CoverageQuery): Promise<CoveragePage> {
     return coveragePage((await this.#read(coverageStatement(this.#schema, query))).rows as Row[], query)
+  }
+
+  /** The next `streams` of them in figures. */
+  async sumCoverage({
+    streams,
+    ...page
+  }: {
+    moreThan: number
+    after?: string
+    streams: number
+  }): Promise<CoverageSums> {
+    const query = { ...page, limit: streams, maxChecked: streams }
+    return coverageSums((await this.#read(coverageSumsStatement(this.#schema, query))).rows as Row[], query)
   }
 
   async #stored(streamId: string): Promise<{ version: number; snapshot: StoredSnapshot | null }> {

@@ -7,9 +7,11 @@ import { loadSettings } from '../../src/config.ts'
 import { MeasuredPool } from '../../src/db/pool.ts'
 import { poolOptions } from '../../src/db/pool-options.ts'
 import type { PreparedSnapshot, StreamCoverage } from '../../src/db/snapshot-store.ts'
+import { SnapshotWatch } from '../../src/db/snapshot-watch.ts'
 import { PostgresSnapshots } from '../../src/db/snapshots.ts'
 import { openEventStore, type PostgresEventStore } from '../../src/index.ts'
 import { createTestDatabase, type Teardown } from '../support/postgres.ts'
+import { until } from '../support/service.ts'
 import { snapshotContract } from '../support/snapshot-contract.ts'
 
 interface Bench {
@@ -206,4 +208,14 @@ t.test('the pages of the coverage together are what a full join finds', async (t
     t.equal(checked, 400, 'every stream was looked at once')
   }
   t.equal((await store.listStreams({ limit: 1_000 })).length, 400)
+  const watch = new SnapshotWatch({ snapshots, moreThan: 100, intervalMs: 20, pageStreams: 100 })
+  t.teardown(() => watch.stop())
+  t.equal(watch.known, undefined)
+  watch.start()
+  await until(() => watch.known !== undefined)
+  const largestLag = Math.max(...rows.map(({ events_since_snapshot }) => events_since_snapshot as number))
+  t.match(watch.known, { streams: 400, behind: rows.length, largestLag })
+  await append(store, 'stream-new', 500)
+  await until(() => watch.known?.streams === 401)
+  t.match(watch.known, { streams: 401, behind: rows.length + 1, largestLag: 500 })
 })
