@@ -7,6 +7,8 @@ import { MeasuredPool } from './db/pool.ts'
 import { applicationName, poolOptions } from './db/pool-options.ts'
 import { eventLogOptions, PostgresEventLog, UNOBSERVED } from './db/postgres-event-log.ts'
 import { PostgresSnapshots } from './db/snapshots.ts'
+import { WakeUpListener } from './db/wake-up-listener.ts'
+import { FeedTail } from './follow/feed-tail.ts'
 import { EventStore } from './library.ts'
 import { VERSION } from './version.ts'
 
@@ -15,6 +17,8 @@ export type { Appended, ExpectedVersion, FailedCondition, StreamInfo } from './d
 export { AppError, ERRORS, type ErrorCode } from './errors.ts'
 export {
   EventStore,
+  type FeedConditions,
+  type FollowOptions,
   InMemoryEventStore,
   type NewEvent,
   type NewSnapshot,
@@ -28,7 +32,7 @@ export { runMigrations }
 export interface OpenEventStoreOptions {
   /** `postgres://…`; a pooler in between is recognised. */
   databaseUrl: string
-  /** For migrations, when `databaseUrl` leads through a pooler. */
+  /** For migrations and wake-ups, when `databaseUrl` leads through a pooler. */
   directUrl?: string
   /** Default `public`. */
   schema?: string
@@ -64,10 +68,20 @@ export async function openEventStore(options: OpenEventStoreOptions): Promise<Po
     DATABASE_SCHEMA: schema,
     DATABASE_MAX_CONNECTIONS: String(maxConnections),
   })
-  const pool = new MeasuredPool(poolOptions(settings, databaseUrl, applicationName(VERSION)))
+  const name = applicationName(VERSION)
+  const pool = new MeasuredPool(poolOptions(settings, databaseUrl, name))
   const log = new PostgresEventLog({ pool, ...eventLogOptions(settings), observer: UNOBSERVED })
   const snapshots = new PostgresSnapshots({ pool, schema })
-  const store = new PostgresEventStore(directUrl, schema, log, { snapshots, onClose: () => pool.end() })
+  const wakeUps = new WakeUpListener({ url: directUrl, applicationName: name, schema, onWakeUp: () => tail.wake() })
+  const tail = new FeedTail({
+    log,
+    isWokenByOthers: () => wakeUps.state.mode === 'listening',
+    onActive: () => wakeUps.start(),
+  })
+  const onClose = async () => {
+    await Promise.all([pool.end(), wakeUps.close()])
+  }
+  const store = new PostgresEventStore(directUrl, schema, log, { snapshots, tail, onClose })
   try {
     await pool.query('SELECT 1')
   } catch (error) {

@@ -5,6 +5,7 @@ import { type AppendLimits, readAppendBody, readMultiAppendBody } from './contra
 import { type SnapshotInfo, snapshotInfo, snapshotJson, snapshotRefused } from './contract/snapshot-answers.ts'
 import { readSnapshotBody } from './contract/snapshot-body.ts'
 import { checkStreamId, streamNotFound } from './contract/stream-id.ts'
+import { readTime } from './contract/time-text.ts'
 import type {
   Appended,
   AppendOutcome,
@@ -18,6 +19,11 @@ import type {
 import { InMemoryEventLog } from './db/in-memory-event-log.ts'
 import { InMemorySnapshots } from './db/in-memory-snapshots.ts'
 import type { SnapshotStore, StoredSnapshot } from './db/snapshot-store.ts'
+import { AppError, validationFailed } from './errors.ts'
+import { FeedTail } from './follow/feed-tail.ts'
+import { FollowHub } from './follow/follow-hub.ts'
+import { followedEvents } from './follow/followed-events.ts'
+import type { FollowQuery } from './follow/follower.ts'
 import { parseJson } from './json/parse.ts'
 
 /** An event to append; members as in the HTTP contract. */
@@ -70,25 +76,44 @@ export interface ReadStreamOptions {
   types?: string[]
 }
 
-export interface ReadFeedOptions {
+/** All conditions have to hold, of `types` one. */
+export interface FeedConditions {
+  types?: string[]
+  stream_prefix?: string
+  /** RFC 3339, inclusive. */
+  since?: string
+  /** RFC 3339, exclusive. */
+  until?: string
+  /** Top-level members that are this text. */
+  metadata?: Record<string, string>
+}
+
+export interface ReadFeedOptions extends FeedConditions {
   after?: number
   before?: number
   direction?: Direction
   limit?: number
-  types?: string[]
-  stream_prefix?: string
-  since?: string
-  until?: string
-  metadata?: Record<string, string>
 }
+
+/** The feed, or with `stream_id` one stream. */
+export type FollowOptions = {
+  /** Begin after this position (of a stream: version). From the beginning when absent; `head`: only what is new. */
+  after?: number | 'head'
+  /** Ends the iteration, without an error. */
+  signal?: AbortSignal
+  /** With conditions: told now and then that nothing up to here is left. Following again `after` this misses nothing. */
+  onCheckpoint?: (cursor: number) => void | Promise<void>
+} & (({ stream_id?: undefined } & FeedConditions) | { stream_id: string; types?: string[] })
 
 const DEFAULT_LIMITS: AppendLimits = { maxEvents: 1_000, maxEventBytes: 1024 * 1024, maxMetadataBytes: 64 * 1024 }
 const PAGE_EVENTS = 100
 const STATE_PAGE_EVENTS = 1_000
 const PAGE_BYTES = 16 * 1024 * 1024
+const FOLLOW = { heartbeatMs: 15_000, limits: { maxPendingBytes: 2 * 1024 * 1024 } }
 
 export interface EventStoreOptions {
   snapshots: SnapshotStore
+  tail: FeedTail
   limits?: AppendLimits
   onClose?: () => Promise<void>
 }
@@ -98,10 +123,15 @@ export class EventStore {
   readonly #log: EventLog
   readonly #snapshots: SnapshotStore
   readonly #limits: AppendLimits
+  readonly #tail: FeedTail
+  readonly #hub: FollowHub
+  readonly #closing = new AbortController()
   readonly #onClose: () => Promise<void>
 
   constructor(log: EventLog, options: EventStoreOptions) {
     this.#log = log
+    this.#tail = options.tail
+    this.#hub = new FollowHub({ log, tail: options.tail, ...FOLLOW })
     this.#snapshots = options.snapshots
     this.#limits = options.limits ?? DEFAULT_LIMITS
     this.#onClose = options.onClose ?? (() => Promise.resolve())
@@ -165,6 +195,29 @@ export class EventStore {
     return { head, events: events.map(({ json }) => toEvent(json)) }
   }
 
+  /**
+   * Events as they are stored: each once, in order, from `after` on and then for ever, across lost connections to the
+   * database. However slowly they are taken, memory stays bounded. Ends without an error by `signal` or `close()`.
+   * @throws AppError `cursor_ahead` when the store has not got to `after`, or went back; `validation_failed`, …
+   */
+  async *follow(options: FollowOptions = {}): AsyncGenerator<StoredEvent, void, undefined> {
+    const { signal, onCheckpoint } = options
+    const ended = signal === undefined ? this.#closing.signal : AbortSignal.any([signal, this.#closing.signal])
+    if (ended.aborted) return
+    const query = followQuery(options)
+    const head = query.kind === 'feed' ? await this.head() : ((await this.readStreamInfo(query.streamId))?.version ?? 0)
+    if (options.after === 'head') query.after = head
+    if (query.after > head) {
+      throw new AppError('cursor_ahead', `The cursor is ${query.after}, and the last one here is ${head}.`, {
+        members: { cursor: query.after, head },
+      })
+    }
+    for await (const { at, event } of followedEvents(this.#hub, query, ended)) {
+      if (event === undefined) await onCheckpoint?.(at)
+      else yield toEvent(event.json)
+    }
+  }
+
   /** The event with this id, or null. */
   async readEvent(eventId: string): Promise<StoredEvent | null> {
     const json = await this.#log.readEvent(eventId)
@@ -226,8 +279,10 @@ export class EventStore {
     return this.#log.head()
   }
 
-  /** Waits for what is under way and lets go of the database. */
+  /** Ends who follows, waits for what is under way, and lets go of the database. */
   async close(): Promise<void> {
+    this.#closing.abort()
+    this.#tail.close()
     await this.#log.close()
     await this.#onClose()
   }
@@ -237,8 +292,33 @@ export class EventStore {
 export class InMemoryEventStore extends EventStore {
   constructor() {
     const log = new InMemoryEventLog()
-    super(log, { snapshots: new InMemorySnapshots(log) })
+    super(log, { snapshots: new InMemorySnapshots(log), tail: new FeedTail({ log, isWokenByOthers: () => true }) })
   }
+}
+
+function followQuery(options: FollowOptions): FollowQuery {
+  const { after = 0, types } = options
+  if (after !== 'head' && !(Number.isSafeInteger(after) && after >= 0)) {
+    throw validationFailed([{ pointer: '/after', rule: 'integer_from_0' }])
+  }
+  const common = { after: after === 'head' ? 0 : after }
+  if (options.stream_id !== undefined) {
+    return { kind: 'stream', streamId: checkStreamId(options.stream_id), ...common, ...(types && { types }) }
+  }
+  const { stream_prefix: streamPrefix, since, until, metadata } = options
+  for (const [name, time] of Object.entries({ since, until })) {
+    if (time !== undefined && readTime(time) === undefined) {
+      throw validationFailed([{ pointer: `/${name}`, rule: 'rfc_3339' }])
+    }
+  }
+  const filter = {
+    ...(types && { types }),
+    ...(streamPrefix !== undefined && { streamPrefix }),
+    ...(since !== undefined && { since }),
+    ...(until !== undefined && { until }),
+    ...(metadata && { metadata }),
+  }
+  return { kind: 'feed', filter, ...common }
 }
 
 const toBody = (value: unknown): unknown => parseJson(Buffer.from(JSON.stringify(value)))

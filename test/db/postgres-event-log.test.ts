@@ -26,6 +26,30 @@ t.test('the store on PostgreSQL keeps the contract', async (t) => {
   await eventStoreContract(t, store)
 })
 
+t.test('one store follows what another one stores, also when all its connections are cut', async (t) => {
+  const { store, url } = await openStore(t)
+  const other = await openEventStore({ databaseUrl: url })
+  const client = await connect(t, url)
+  const following = other.follow()
+  for (let version = 1; version <= 30; version++) {
+    const next = following.next()
+    if (version % 10 === 0) {
+      await client.query(
+        `select pg_terminate_backend(pid) from pg_stat_activity
+         where datname = current_database() and pid <> pg_backend_pid()`,
+      )
+    }
+    await store.append('s', [{ type: 'A' }])
+    t.equal((await next).value?.version, version)
+  }
+  const next = following.next()
+  await other.close()
+  t.same(await next, { value: undefined, done: true }, 'the end of the store is that of who follows')
+  const { rows } = await client.query(`select 1 from pg_stat_activity where application_name like '% listen'
+    and datname = current_database()`)
+  t.equal(rows.length, 0, 'and of its LISTEN connection')
+})
+
 t.test('two schemas of one database are two stores', async (t) => {
   const { store, url } = await openStore(t, 'store_a')
   const other = await openEventStore({ databaseUrl: url, schema: 'store_b' })

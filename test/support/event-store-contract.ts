@@ -1,10 +1,11 @@
 // What every event store has to do, whatever keeps the events: run against PostgreSQL and against memory.
 
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import type { Test } from 'tap'
 import type { AppError } from '../../src/errors.ts'
-import type { EventStore, NewEvent } from '../../src/library.ts'
+import type { EventStore, FollowOptions, NewEvent, StoredEvent } from '../../src/library.ts'
 
 const code = async (promise: Promise<unknown>): Promise<string> => {
   try {
@@ -20,6 +21,16 @@ const failedWith = async (promise: Promise<unknown>): Promise<AppError> =>
     () => Promise.reject(new Error('it did not fail')),
     (error: unknown) => error as AppError,
   )
+
+/** The next `count` events of an iteration, which then ends. */
+async function take(events: AsyncIterable<StoredEvent>, count: number): Promise<StoredEvent[]> {
+  const taken: StoredEvent[] = []
+  for await (const event of events) if (taken.push(event) === count) break
+  return taken
+}
+
+const versions = (events: StoredEvent[]) => events.map(({ version }) => version)
+const upTo = (count: number) => Array.from({ length: count }, (_, i) => i + 1)
 
 let streams = 0
 const newStream = () => `contract-${++streams}`
@@ -303,5 +314,92 @@ export async function eventStoreContract(t: Test, store: EventStore): Promise<vo
       }),
       { numRuns: 50 },
     )
+  })
+
+  await t.test('the feed is followed from a position on, each event once and as a page has it', async (t) => {
+    const stream = newStream()
+    const head = await store.head()
+    const total = 300
+    const writing = (async () => {
+      for (let i = 0; i < total; i++) await store.append(i % 3 === 0 ? newStream() : stream, [{ type: 'A', data: i }])
+    })()
+    const [all, own] = await Promise.all([
+      take(store.follow({ after: head }), total),
+      take(store.follow({ stream_id: stream }), 200),
+      writing,
+    ])
+    t.same(
+      all.map(({ position }) => position),
+      upTo(total).map((i) => head + i),
+    )
+    t.same(all, (await store.readFeed({ after: head, limit: 1_000 })).events)
+    t.same(versions(own), upTo(200))
+    t.same(versions(await take(store.follow({ stream_id: stream, after: 150 }), 50)), upTo(200).slice(150))
+  })
+
+  await t.test('a stream can be followed before it exists, and the feed from its head', async (t) => {
+    const stream = newStream()
+    const early = take(store.follow({ stream_id: stream, types: ['B'] }), 2)
+    const news = store.follow({ after: 'head', stream_prefix: stream, metadata: { who: 'me' } })
+    const first = news.next()
+    const append = (type: string, who: string) => store.append(stream, [{ type, metadata: { who } }])
+    // The head is asked for by the first next(), so what comes now may be before it.
+    for (let taken = false; !taken; ) {
+      await append('A', 'me')
+      taken = await Promise.race([first.then(() => true), sleep(20, false)])
+    }
+    const { version } = await append('A', 'you')
+    await append('B', 'me')
+    await append('B', 'you')
+    t.same(versions(await early), [version + 1, version + 2])
+    let next = (await news.next()).value
+    while (next?.version !== undefined && next.version < version) next = (await news.next()).value
+    t.equal(next?.version, version + 1)
+    await news.return()
+  })
+
+  await t.test('who passes over many events is told how far', async (t) => {
+    const head = await store.head()
+    for (let i = 0; i < 11; i++) {
+      await store.append(
+        newStream(),
+        Array.from({ length: 1_000 }, () => ({ type: 'Other' })),
+      )
+    }
+    const stop = new AbortController()
+    const told: number[] = []
+    const onCheckpoint = (cursor: number) => {
+      told.push(cursor)
+      stop.abort()
+    }
+    t.same(await take(store.follow({ after: head, types: ['Wanted'], signal: stop.signal, onCheckpoint }), 1), [])
+    t.same(told, [head + 10_000])
+  })
+
+  await t.test('who takes events slowly gets them all, and an end when asked for', async (t) => {
+    const stream = newStream()
+    const stop = new AbortController()
+    const following = store.follow({ stream_id: stream, signal: stop.signal })
+    const first = following.next()
+    await store.append(stream, [{ type: 'A' }])
+    t.equal((await first).value?.version, 1)
+    // Ten times what is kept for one that does not take it.
+    const data = 'x'.repeat(500_000)
+    for (let i = 0; i < 40; i++) await store.append(stream, [{ type: 'A', data }])
+    for (let version = 2; version <= 41; version++) t.equal((await following.next()).value?.version, version)
+    const last = following.next()
+    stop.abort()
+    t.same(await last, { value: undefined, done: true })
+  })
+
+  await t.test('what can not be followed is refused with a code', async (t) => {
+    const head = await store.head()
+    const refusal = (options: FollowOptions) => code(take(store.follow(options), 1))
+    t.equal(await refusal({ after: head + 1 }), 'cursor_ahead')
+    t.equal(await refusal({ stream_id: newStream(), after: 1 }), 'cursor_ahead')
+    t.equal(await refusal({ after: -1 }), 'validation_failed')
+    t.equal(await refusal({ since: 'yesterday' }), 'validation_failed')
+    t.equal(await refusal({ stream_id: '' }), 'stream_id_invalid')
+    t.same(await take(store.follow({ signal: AbortSignal.abort() }), 1), [])
   })
 }
