@@ -1,5 +1,6 @@
 // Appends that can be retried: every event has its id before the first attempt.
 
+import { appendEach } from './append-each.ts'
 import type { Appended, AppendResults, ExpectedVersion, MultiAppend, MultiAppended, NewEvent } from './contract.ts'
 import { newEventId } from './event-id.ts'
 import type { CallOptions, Transport } from './transport.ts'
@@ -36,15 +37,18 @@ export function append(
 export interface AppendToStreams {
   /** All or nothing. @throws AnnalsError `version_conflict`, with every condition that failed in `problem.failed` */
   (request: MultiAppend & { atomic?: true }, options?: CallOptions): Promise<MultiAppended>
-  /** Each by itself: look at the `status` of every result. */
+  /**
+   * Each by itself: look at the `status` of every result. One that says 503 was tried again, at most
+   * `retry.attempts` times in all.
+   */
   (request: MultiAppend & { atomic: false }, options?: CallOptions): Promise<AppendResults>
 }
 
 export const appendToStreams = (http: Transport): AppendToStreams => {
-  const send = (request: MultiAppend, { signal }: CallOptions = {}) =>
-    http.call('post', '/events', {
-      body: { ...request, appends: request.appends.map((each) => ({ ...each, events: withIds(each.events) })) },
-      signal,
-    })
+  const send = (given: MultiAppend, options: CallOptions = {}) => {
+    const request = { ...given, appends: given.appends.map((each) => ({ ...each, events: withIds(each.events) })) }
+    if (request.atomic === false) return appendEach(http, request, options)
+    return http.call('post', '/events', { body: request, signal: options.signal })
+  }
   return send as AppendToStreams
 }

@@ -80,6 +80,48 @@ t.test('an append to several streams is retried in the same way', async (t) => {
   t.match(error.problem, { failed: [{ kind: 'append' }, { kind: 'check', current_version: 0 }] })
 })
 
+t.test('of appends that stand alone only those that failed in passing are sent again, with the same ids', async (t) => {
+  const appends = ['each-a', 'each-b', 'each-c'].map((stream_id) => ({ stream_id, events: [{ type: 'A' }] }))
+  const request = { appends: appends.map((each, i) => ({ ...each, ...(i === 1 && { expected_version: 9 }) })) }
+  const busy = async () => ({ status: 503, body: await problemAnswer('overloaded', 503).json() })
+  const sent: { appends: { stream_id: string; events: { id: string }[] }[] }[] = []
+  /** Twice the answer for the last append is not the one that the service gave. */
+  const fetch: typeof globalThis.fetch = async (input, init) => {
+    sent.push(JSON.parse(String(init?.body)))
+    const response = await globalThis.fetch(input, init)
+    if (sent.length > 2) return response
+    const { results } = (await response.json()) as { results: object[] }
+    return Response.json({ results: [...results.slice(0, -1), await busy()] })
+  }
+  const { results } = await createClient({ url, fetch, retry: quick }).appendToStreams({ ...request, atomic: false })
+  t.match(results, [
+    { status: 201, body: { stream_id: 'each-a', version: 1 } },
+    { status: 409, body: { code: 'version_conflict' } },
+    { status: 201, body: { stream_id: 'each-c', version: 1, replayed: true } },
+  ])
+  t.same(
+    sent.map((body) => body.appends.map(({ stream_id }) => stream_id)),
+    [['each-a', 'each-b', 'each-c'], ['each-c'], ['each-c']],
+  )
+  t.equal(new Set(sent.map((body) => body.appends.at(-1)?.events[0]?.id)).size, 1)
+
+  let answers = 0
+  const thenSilent: typeof globalThis.fetch = async () => {
+    if (++answers === 1) return Response.json({ results: [results[0], results[1], await busy()] })
+    throw new TypeError('fetch failed', { cause: { code: 'ECONNRESET' } })
+  }
+  const silent = createClient({ url, fetch: thenSilent, retry: { ...quick, attempts: 3 } })
+  t.match((await silent.appendToStreams({ ...request, atomic: false })).results, [
+    { status: 201 },
+    { status: 409, body: { outcome: 'not_applied' } },
+    { status: 503, body: { code: 'overloaded', outcome: 'unknown' } },
+  ])
+  t.equal(answers, 4, 'once, and then three times in vain')
+  const always: typeof globalThis.fetch = async () => Response.json({ results: [await busy()] })
+  const given = createClient({ url, fetch: always, retry: { ...quick, attempts: 3 } })
+  t.match(await given.appendToStreams({ appends: appends.slice(0, 1), atomic: false }), { results: [{ status: 503 }] })
+})
+
 t.test('attempts are bounded, and the last error says that nothing is known when one answer was lost', async (t) => {
   const never = faulty(() => 'before', 3)
   t.match(await failureOf(never.client.append('s', [{ type: 'A' }])), {
