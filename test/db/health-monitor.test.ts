@@ -3,8 +3,8 @@ import t from 'tap'
 import { AdminConnection } from '../../src/db/admin-connection.ts'
 import { HealthMonitor, type HealthQuery, type MigrationState } from '../../src/db/health-monitor.ts'
 import { QueryTimeoutError } from '../../src/db/pg-errors.ts'
+import { FaultProxy } from '../faults/fault-proxy.ts'
 import { runSql, startTestCluster, type Teardown, withDatabase } from '../support/postgres.ts'
-import { startProxy } from '../support/proxy.ts'
 
 const cluster = await startTestCluster(t, { isDurable: false })
 const HEAD = 'CREATE TABLE annals_head (position bigint NOT NULL); INSERT INTO annals_head VALUES (42)'
@@ -161,13 +161,13 @@ t.test('A database that stops answering is noticed within 3 s, and its return wi
 })
 
 t.test('A network that swallows everything is noticed as well', async (t) => {
-  const proxy = await startProxy(t, cluster.url)
+  const proxy = await FaultProxy.start(t, cluster.url)
   const { monitor } = watch(t, proxy.url)
   await monitor.check()
-  proxy.pause()
+  proxy.blackHole()
   const awayMs = await until(monitor, 'unhealthy', 5_000)
   t.ok(awayMs < 3_000, `noticed after ${awayMs.toFixed(0)} ms`)
-  proxy.resume()
+  proxy.heal()
   const backMs = await until(monitor, 'healthy', 5_000)
   t.ok(backMs < 2_000, `back after ${backMs.toFixed(0)} ms`)
 })

@@ -11,8 +11,8 @@ import {
   translatePgError,
 } from '../../src/db/pg-errors.ts'
 import { AppError, type ErrorCode } from '../../src/errors.ts'
+import { FaultProxy } from '../faults/fault-proxy.ts'
 import { runSql, startTestCluster, type Teardown } from '../support/postgres.ts'
-import { startProxy } from '../support/proxy.ts'
 
 // The settings that time things out are for one statement each; these make them quick.
 const cluster = await startTestCluster(t, { port: 0, isDurable: false, settings: { deadlock_timeout: '10ms' } })
@@ -146,7 +146,7 @@ t.test('Every text that is compared is one that the driver says', async (t) => {
       return sleeping
     },
     'Connection terminated unexpectedly': async () => {
-      const proxy = await startProxy(t, url)
+      const proxy = await FaultProxy.start(t, url)
       const client = await connect(t, { connectionString: proxy.url })
       const sleeping = caught(client.query('SELECT pg_sleep(5)'))
       proxy.close()
@@ -214,7 +214,7 @@ t.test('What the network says means that the database is unavailable', async (t)
     t.equal(isSurelyNotApplied(error), true, 'nothing was sent')
     t.equal(isConnectionFailure(error), true)
   }
-  const proxy = await startProxy(t, url)
+  const proxy = await FaultProxy.start(t, url)
   const client = await connect(t, { connectionString: proxy.url })
   const inFlight = caught(client.query('SELECT pg_sleep(5)'))
   await new Promise((resolve) => setTimeout(resolve, 50))

@@ -7,8 +7,8 @@ import { openDatabase } from '../../src/db/database.ts'
 import { isSurelyNotApplied, translatePgError } from '../../src/db/pg-errors.ts'
 import { MeasuredPool } from '../../src/db/pool.ts'
 import { applicationName, type PoolObserver, type PoolOptions } from '../../src/db/pool-options.ts'
+import { FaultProxy } from '../faults/fault-proxy.ts'
 import { runSql, startTestCluster, type Teardown } from '../support/postgres.ts'
-import { startProxy } from '../support/proxy.ts'
 
 const cluster = await startTestCluster(t, { settings: { max_connections: '40' } })
 
@@ -156,13 +156,13 @@ t.test('The minimum is refilled in the background when connections die', async (
 })
 
 t.test('A connection whose network went silent is found out before it is handed out', async (t) => {
-  const proxy = await startProxy(t, cluster.url)
+  const proxy = await FaultProxy.start(t, cluster.url)
   const { pool } = openPool(t, { url: proxy.url, testAfterIdleMs: 0, connectTimeoutMs: 300, acquireTimeoutMs: 3_000 })
   const clients = await Promise.all([pool.connect(), pool.connect(), pool.connect()])
   for (const client of clients) client.release()
-  proxy.pause()
+  proxy.blackHole()
   const startedAt = performance.now()
-  setTimeout(() => proxy.resume(), 600)
+  setTimeout(() => proxy.heal(), 600)
   // The first test of 0.5 s condemns all that were idle; testing one after another would take three times as long.
   const error = await pool.query('SELECT 1').catch((caught) => caught)
   const tookMs = performance.now() - startedAt
@@ -240,7 +240,7 @@ t.test('A connection comes back as new or not at all', async (t) => {
 })
 
 t.test('A connection is kept when the server says only a moment after an error that it is ready', async (t) => {
-  const proxy = await startProxy(t, cluster.url, { readyAfterMs: 40 })
+  const proxy = await FaultProxy.start(t, cluster.url, { readyAfterMs: 40 })
   const { pool } = openPool(t, { url: proxy.url, max: 1 })
   const client = await pool.connect()
   const pid = await pidOf(client)
@@ -337,7 +337,7 @@ t.test('A server that never answers costs the connect time-out, and no place in 
 })
 
 t.test('A connection that is opened too late is closed, not leaked', async (t) => {
-  const proxy = await startProxy(t, cluster.url, { answerAfterMs: 250 })
+  const proxy = await FaultProxy.start(t, cluster.url, { answerAfterMs: 250 })
   const { pool } = openPool(t, { url: proxy.url, max: 2, connectTimeoutMs: 150 })
   await t.rejects(pool.connect())
   await t.rejects(pool.connect())
@@ -370,7 +370,7 @@ t.test('Session settings are set where the session is ours, and left alone behin
   const direct = openPool(t, { session }).pool
   t.same((await direct.query(show)).rows, [{ statement: '1234ms', lock: '567ms' }])
   t.equal(direct.isPooled, false)
-  const proxy = await startProxy(t, cluster.url, { changesProcessId: true })
+  const proxy = await FaultProxy.start(t, cluster.url, { changesProcessId: true })
   const pooled = openPool(t, { session, url: proxy.url }).pool
   t.same((await pooled.query(show)).rows, [{ statement: '0', lock: '0' }])
   t.equal(pooled.isPooled, true)
