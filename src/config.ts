@@ -112,15 +112,15 @@ const DEFAULTS: Partial<Settings> = {
   PORT: 8080,
   DATABASE_SCHEMA: 'public',
   DATA_DIR: '.annals',
-  DATABASE_ACQUIRE_TIMEOUT_MS: 2_000,
+  DATABASE_ACQUIRE_TIMEOUT_MS: 1_250,
   DATABASE_CONNECT_TIMEOUT_MS: 2_000,
   DATABASE_IDLE_TIMEOUT_SECONDS: 600,
   DATABASE_MAX_LIFETIME_SECONDS: 1_800,
   DATABASE_TEST_AFTER_IDLE_MS: 1_000,
-  DATABASE_LOCK_TIMEOUT_MS: 2_000,
+  DATABASE_LOCK_TIMEOUT_MS: 1_000,
   DATABASE_STATEMENT_TIMEOUT_MS: 4_000,
   DATABASE_QUERY_TIMEOUT_MS: 5_000,
-  REQUEST_TIMEOUT_MS: 7_500,
+  REQUEST_TIMEOUT_MS: 7_000,
   MIGRATION_LOCK_TIMEOUT_MS: 30_000,
   BACKUP_DIR: 'backups',
   MAX_BODY_BYTES: 5 * MIB,
@@ -137,7 +137,7 @@ const DEFAULTS: Partial<Settings> = {
   LOG_REQUESTS: 'slow',
   SLOW_REQUEST_MS: 1_000,
   SHUTDOWN_DELAY_MS: 0,
-  SHUTDOWN_TIMEOUT_MS: 8_000,
+  SHUTDOWN_TIMEOUT_MS: 9_000,
 }
 
 /** Defaults that differ by profile: connection numbers as in the user's documents (development 5, production 20/5). */
@@ -222,7 +222,25 @@ export function allowed(schema: TSchema): string {
   return 'text'
 }
 
+/** Each gives up before the next one does, so that the answer says what was really waited for. */
+const TIMEOUT_LADDER = [
+  'DATABASE_LOCK_TIMEOUT_MS',
+  'DATABASE_STATEMENT_TIMEOUT_MS',
+  'DATABASE_QUERY_TIMEOUT_MS',
+  'REQUEST_TIMEOUT_MS',
+] as const
+
+function checkLadder(settings: Settings, shorter: SettingName, longer: SettingName): void {
+  if ((settings[shorter] as number) < (settings[longer] as number)) return
+  throw new SettingsError(
+    `${shorter} is ${settings[shorter]}, but must be less than ${longer}, which is ${settings[longer]}`,
+  )
+}
+
 function checkTogether(settings: Settings, origins: Record<string, string>): void {
+  TIMEOUT_LADDER.slice(1).forEach((longer, i) => checkLadder(settings, TIMEOUT_LADDER[i] as SettingName, longer))
+  checkLadder(settings, 'DATABASE_ACQUIRE_TIMEOUT_MS', 'REQUEST_TIMEOUT_MS')
+  checkLadder(settings, 'APPEND_QUEUE_TIMEOUT_MS', 'REQUEST_TIMEOUT_MS')
   const { DATABASE_MIN_CONNECTIONS: min, DATABASE_MAX_CONNECTIONS: max } = settings
   if (min > max) {
     // A lone maximum below the profile's minimum lowers the minimum; only two explicit values can contradict.

@@ -89,6 +89,21 @@ t.test('settings that contradict each other are refused', async (t) => {
     'DATABASE_MIN_CONNECTIONS is 9, but must be at most DATABASE_MAX_CONNECTIONS (8)',
   )
   t.match(refusal({ DATABASE_DIRECT_URL: 'postgres://db/annals' }), /DATABASE_URL is not: set both, or neither/)
+  const ladder = ['DATABASE_LOCK', 'DATABASE_STATEMENT', 'DATABASE_QUERY', 'REQUEST'].map(
+    (rung) => `${rung}_TIMEOUT_MS`,
+  )
+  const times = Object.fromEntries(ladder.map((rung, i) => [rung, String(2_000 + i)]))
+  t.doesNotThrow(() => loadSettings(times), 'each rung is a little longer than the one below')
+  ladder.slice(1).forEach((longer, i) => {
+    const shorter = ladder[i] as string
+    t.equal(
+      refusal({ ...times, [shorter]: times[longer] as string }),
+      `${shorter} is ${times[longer]}, but must be less than ${longer}, which is ${times[longer]}`,
+    )
+  })
+  for (const wait of ['DATABASE_ACQUIRE_TIMEOUT_MS', 'APPEND_QUEUE_TIMEOUT_MS']) {
+    t.match(refusal({ [wait]: '8000' }), `${wait} is 8000, but must be less than REQUEST_TIMEOUT_MS, which is 7000`)
+  }
   const { settings } = loadSettings({ APP_ENV: 'production', DATABASE_MAX_CONNECTIONS: '3' })
   t.equal(settings.DATABASE_MIN_CONNECTIONS, 3, 'a lone maximum takes the minimum of the profile down with it')
 })

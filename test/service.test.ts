@@ -3,7 +3,7 @@
 import t from 'tap'
 import { runMigrations } from '../src/db/migrator.ts'
 import { createTestDatabase, runSql, startTestCluster } from './support/postgres.ts'
-import { appendTo, ask, startTestService, until } from './support/service.ts'
+import { appendTo, ask, QUICK_LADDER, startTestService, until } from './support/service.ts'
 
 t.test('it migrates when it is told to, serves, and counts exactly', async (t) => {
   const { url: DATABASE_URL } = await createTestDatabase(t)
@@ -93,8 +93,7 @@ t.test('a database that hangs fails requests in time, not probes, and does not h
   const service = await startTestService(t, {
     DATABASE_URL: cluster.url,
     MIGRATE_ON_START: 'on',
-    DATABASE_QUERY_TIMEOUT_MS: '1200',
-    REQUEST_TIMEOUT_MS: '1500',
+    ...QUICK_LADDER,
   })
   const { url } = service
   await service.ready

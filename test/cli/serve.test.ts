@@ -14,7 +14,7 @@ const VERSION = (
 
 t.test('SIGTERM: not ready at once, what is in flight finishes, what is new is refused, exit 0', async (t) => {
   const { url: DATABASE_URL } = await createTestDatabase(t)
-  const child = await spawnService(t, { DATABASE_URL, MIGRATE_ON_START: 'on', DATABASE_LOCK_TIMEOUT_MS: '5000' })
+  const child = await spawnService(t, { DATABASE_URL, MIGRATE_ON_START: 'on', DATABASE_LOCK_TIMEOUT_MS: '3000' })
   await child.said('is ready at')
   const { url } = child
   t.equal((await appendTo(url, 's')).status, 201)

@@ -13,6 +13,17 @@ type Environment = Record<string, string>
 
 const QUICK: Environment = { PORT: '0', DATABASE_MAX_CONNECTIONS: '4', SHUTDOWN_TIMEOUT_MS: '3000' }
 
+/** Time-outs for tests in which something hangs. */
+export const QUICK_LADDER: Environment = {
+  DATABASE_CONNECT_TIMEOUT_MS: '500',
+  DATABASE_ACQUIRE_TIMEOUT_MS: '500',
+  DATABASE_LOCK_TIMEOUT_MS: '400',
+  DATABASE_STATEMENT_TIMEOUT_MS: '800',
+  DATABASE_QUERY_TIMEOUT_MS: '1200',
+  APPEND_QUEUE_TIMEOUT_MS: '800',
+  REQUEST_TIMEOUT_MS: '2000',
+}
+
 /** A service in this process on a free port; closed after the test. */
 export async function startTestService(t: Teardown, env: Environment): Promise<Service & { lines: string[] }> {
   const { settings } = loadSettings({ ...QUICK, ...env })
