@@ -47,46 +47,51 @@ export interface AppendStatement {
   values: unknown[]
 }
 
+export interface BatchOptions {
+  /** Look up the ids that were made here too: needed when the same batch may have been applied already. */
+  lookUpAll: boolean
+  /** Longest wait for each lock. */
+  lockTimeoutMs: number
+}
+
 /** Makes the statements. Its buffers are reused from batch to batch, so one batch may be in flight at a time. */
 export class AppendBatch {
   readonly #text: string
   readonly #oneText: string
   readonly #arrays: Arrays
-  readonly #lockTimeoutMs: string
 
-  constructor(schema: string, lockTimeoutMs: number) {
+  constructor(schema: string) {
     const call = (name: string, parameters: number) =>
       `SELECT * FROM ${quoteIdentifier(schema)}.${name}(${Array.from({ length: parameters }, (_, i) => `$${i + 1}`).join(',')})`
     this.#text = call('annals_append', Object.keys(TYPES).length + 2)
     this.#oneText = call('annals_append_one', 11)
-    this.#lockTimeoutMs = String(lockTimeoutMs)
     this.#arrays = Object.fromEntries(
       Object.entries(TYPES).map(([name, type]) => [name, new BinaryArray(type)]),
     ) as Arrays
   }
 
-  /**
-   * The statement for these requests. `lookUpAll` also looks up the ids that were made here: needed when the same batch
-   * may have been applied already.
-   */
-  statement(requests: AppendRequest[], lookUpAll: boolean): AppendStatement {
+  /** The statement for these requests. */
+  statement(requests: AppendRequest[], options: BatchOptions): AppendStatement {
     const [request] = requests
     const [append] = request?.appends ?? []
     if (requests.length === 1 && request?.appends.length === 1 && request.checks.length === 0) {
-      if (append?.events.length === 1) return this.#one(append, lookUpAll)
+      if (append?.events.length === 1) return this.#one(append, options)
     }
-    return { name: 'annals_append', text: this.#text, values: this.#encode(requests, lookUpAll) }
+    return { name: 'annals_append', text: this.#text, values: this.#encode(requests, options) }
   }
 
-  #one({ streamId, expectedVersion, events }: StreamAppend, lookUp: boolean): AppendStatement {
+  #one(
+    { streamId, expectedVersion, events }: StreamAppend,
+    { lookUpAll, lockTimeoutMs }: BatchOptions,
+  ): AppendStatement {
     const event = events[0] as PreparedEvent
     const bytes = event.data.length + (event.metadata?.length ?? 0)
     const values = [
-      this.#lockTimeoutMs,
+      String(lockTimeoutMs),
       String(bytes),
       streamId,
       String(codeOf(expectedVersion)),
-      event.hasClientId || lookUp ? 't' : 'f',
+      event.hasClientId || lookUpAll ? 't' : 'f',
       event.id,
       event.type,
       event.data,
@@ -97,7 +102,7 @@ export class AppendBatch {
     return { name: 'annals_append_one', text: this.#oneText, values }
   }
 
-  #encode(requests: AppendRequest[], lookUpAll: boolean): unknown[] {
+  #encode(requests: AppendRequest[], { lookUpAll, lockTimeoutMs }: BatchOptions): unknown[] {
     const arrays = this.#arrays
     for (const array of Object.values(arrays)) array.start()
     const streams = new Map<string, number>()
@@ -133,7 +138,7 @@ export class AppendBatch {
         this.#condition(streams, group, check.streamId, check.expectedVersion, 0)
       }
     }
-    return [this.#lockTimeoutMs, String(largestBytes), ...Object.values(arrays).map((array) => array.finish())]
+    return [String(lockTimeoutMs), String(largestBytes), ...Object.values(arrays).map((array) => array.finish())]
   }
 
   #condition(streams: Map<string, number>, group: number, streamId: string, expected: ExpectedVersion, count: number) {

@@ -1,7 +1,7 @@
 // Group commit: while one batch is being committed the next one collects, so a single transaction at a time carries
 // all appends of the process. That orders positions by commit, and one fsync answers dozens of requests.
 
-import { AppError } from '../errors.ts'
+import { AppError, type ErrorCode } from '../errors.ts'
 import type { AppendRequest } from './event-log.ts'
 
 /** Sends one batch. Rejects with {@link BatchError} when it is known what became of it. */
@@ -28,6 +28,8 @@ export interface GateObserver {
 const MAX_BATCH_EVENTS = 1_000
 const MAX_BATCH_BYTES = 4 * 1024 * 1024
 const SWEEP_MS = 100
+/** What a batch fails with that was surely not applied, and that says nothing about its content. */
+const STORE_AWAY = new Set<ErrorCode>(['busy', 'pool_exhausted', 'database_unavailable'])
 
 interface Waiting<Answer> {
   request: AppendRequest
@@ -157,7 +159,17 @@ export class AppendGate<Answer> {
         return
       }
       for (const waiting of batch) waiting.reject(error)
+      if (error instanceof AppError && STORE_AWAY.has(error.code)) this.#refuseQueue(error)
     }
+  }
+
+  // Those behind a batch that waited in vain would only wait as long again.
+  #refuseQueue(error: AppError): void {
+    const queue = this.#queue
+    this.#queue = []
+    this.#queuedEvents = 0
+    this.#queuedBytes = 0
+    for (const waiting of queue) waiting.reject(error)
   }
 
   #sweep(): void {

@@ -16,7 +16,7 @@ import { type Waiter, WaitQueue } from './wait-queue.ts'
 
 const LIFETIME_JITTER = 0.1
 const TEST_TIMEOUT_MS = 500
-const MIN_RESET_INTERVAL_MS = 1_000
+const MIN_RESET_INTERVAL_MS = 500
 const REFILL_PAUSES_MS = [0, 100, 200, 400, 800, 1_000]
 // The server has no room for more connections; those that are open go on serving.
 const TOO_MANY_CONNECTIONS = '53300'
@@ -329,7 +329,7 @@ export class MeasuredPool {
   }
 
   // The first 25006 after a failover: the connections lead to what is a standby now. A database that stays read-only
-  // would have every append replace the pool, so not more often than once a second.
+  // would have every append replace the pool, so not more often than twice a second.
   #leaveReadOnly(client: MeasuredClient): void {
     if (client.generation !== this.#generation) return
     if (performance.now() - this.#lastResetAt >= MIN_RESET_INTERVAL_MS) this.reset()

@@ -3,8 +3,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { PoolClient, QueryArrayConfig } from 'pg'
 import type { Settings } from '../config.ts'
-import { AppError } from '../errors.ts'
-import { AppendBatch, AS_TEXT, type BatchAnswer, readBatchAnswer } from './append-events.ts'
+
+import { AppendBatch, AS_TEXT, type BatchAnswer, type BatchOptions, readBatchAnswer } from './append-events.ts'
 import { AppendGate, type GateLimits, type GateObserver, outcomeUnknown } from './append-gate.ts'
 import { idsOf, readOutcome, requestsWithStoredIds } from './append-outcomes.ts'
 import type {
@@ -82,23 +82,31 @@ type GateAnswer = AppendOutcome | { kind: 'ids_stored'; isOwn: boolean; stored: 
 
 const MAX_SERIALIZATION_RETRIES = 5
 const SETTLE_PAUSE_MS = 50
+const LEAST_LOCK_TIMEOUT_MS = 100
+// When nobody appends any more, nobody finds out that there is room again.
+const FULL_FOR_MS = 60_000
 
 export class PostgresEventLog implements EventLog {
   readonly #pool: MeasuredPool
   readonly #schema: string
   readonly #batch: AppendBatch
+  readonly #lockTimeoutMs: number
+  readonly #requestTimeoutMs: number
   readonly #gate: AppendGate<GateAnswer>
   readonly #observer: EventLogObserver
   /** As the last page said; undefined before the first. */
   #largestEventBytes: number | undefined
   readonly #listeners = new Set<() => void>()
+  #lastFullAt = Number.NEGATIVE_INFINITY
   #lastAppend: { position: number; at: number } | undefined
 
   constructor(options: EventLogOptions) {
     this.#pool = options.pool
     this.#schema = options.schema
     this.#observer = options.observer
-    this.#batch = new AppendBatch(options.schema, options.lockTimeoutMs)
+    this.#batch = new AppendBatch(options.schema)
+    this.#lockTimeoutMs = options.lockTimeoutMs
+    this.#requestTimeoutMs = options.limits.requestTimeoutMs
     this.#gate = new AppendGate((requests, deadlineAt) => this.#send(requests, deadlineAt), options.limits, {
       overloaded: () => options.observer.overloaded(),
       batchCommitted: (events, seconds) => {
@@ -111,6 +119,12 @@ export class PostgresEventLog implements EventLog {
   /** The last position that this process stored, and when (by performance.now()). */
   get lastAppend(): { position: number; at: number } | undefined {
     return this.#lastAppend
+  }
+
+  /** Whether the database had no room for the events that were to be stored last. */
+  get isFull(): boolean {
+    const now = performance.now()
+    return now - this.#lastFullAt < FULL_FOR_MS && this.#lastFullAt > (this.#lastAppend?.at ?? Number.NEGATIVE_INFINITY)
   }
 
   /** Events that wait for the gate. */
@@ -126,11 +140,14 @@ export class PostgresEventLog implements EventLog {
   async appendOne(request: AppendRequest): Promise<AppendOutcome> {
     try {
       const answer = await this.#gate.append(request)
-      const outcome = answer.kind === 'ids_stored' ? replayOutcome(request, await answer.stored, !answer.isOwn) : answer
+      const outcome =
+        answer.kind === 'ids_stored' ? replayOutcome(request, await known(answer.stored), !answer.isOwn) : answer
       this.#count(outcome)
       return outcome
-    } catch (error) {
-      return { kind: 'failed', error: error instanceof AppError ? error : translatePgError(error) }
+    } catch (caught) {
+      const error = translatePgError(caught)
+      if (error.code === 'database_full') this.#lastFullAt = performance.now()
+      return { kind: 'failed', error }
     }
   }
 
@@ -210,24 +227,37 @@ export class PostgresEventLog implements EventLog {
 
   async #send(requests: AppendRequest[], deadlineAt: number): Promise<GateAnswer[]> {
     for (let retry = 0; ; retry++) {
-      const client = await this.#pool.connect()
+      const client = await this.#pool.connect().catch((error: unknown) => {
+        throw translatePgError(error)
+      })
       try {
-        const answer = await this.#execute(client, requests, false)
+        const answer = await this.#execute(client, requests, {
+          lookUpAll: false,
+          lockTimeoutMs: this.#lockBudget(deadlineAt),
+        })
         return this.#answers(requests, answer, false)
       } catch (error) {
         if (!isSurelyNotApplied(error)) return await this.#settle(requests, deadlineAt, backendOf(client), error)
         // A backend that was ended before it took the batch up: once more, on another connection.
         if (isConnectionFailure(error) && retry === 0) continue
         const translated = translatePgError(error)
+        // The pool has left the server that only reads; maybe a primary is there by now.
+        if (translated.code === 'database_read_only' && retry === 0) continue
         if (translated.code !== 'busy' || retry >= MAX_SERIALIZATION_RETRIES || !isSerialization(error))
           throw translated
       }
     }
   }
 
-  async #execute(client: PoolClient, requests: AppendRequest[], lookUpAll: boolean): Promise<BatchAnswer> {
+  // The wait for the gate and for a connection counts: who waits longest waits for one lock time-out in all, not two.
+  #lockBudget(deadlineAt: number): number {
+    const waitedMs = performance.now() - (deadlineAt - this.#requestTimeoutMs)
+    return Math.max(LEAST_LOCK_TIMEOUT_MS, Math.round(this.#lockTimeoutMs - waitedMs))
+  }
+
+  async #execute(client: PoolClient, requests: AppendRequest[], options: BatchOptions): Promise<BatchAnswer> {
     try {
-      const config = this.#config(this.#batch.statement(requests, lookUpAll))
+      const config = this.#config(this.#batch.statement(requests, options))
       const { rows } = await client.query({ ...config, types: AS_TEXT })
       client.release()
       return readBatchAnswer(rows[0] as unknown as string[])
@@ -247,7 +277,8 @@ export class PostgresEventLog implements EventLog {
         const client = await this.#pool.connect()
         // A backend that hangs with the head locked would hold up the settling, and every append after it.
         await client.query(END_BACKEND, [backend]).catch(() => {})
-        const answers = this.#answers(requests, await this.#execute(client, requests, true), true)
+        const again = { lookUpAll: true, lockTimeoutMs: this.#lockTimeoutMs }
+        const answers = this.#answers(requests, await this.#execute(client, requests, again), true)
         this.#observer.settled(true)
         return answers
       } catch {
@@ -304,6 +335,15 @@ const backendOf = (client: PoolClient): number => (client as unknown as { proces
 
 const isSerialization = (error: unknown): boolean =>
   ['40001', '40P01'].includes((error as { code?: string }).code ?? '')
+
+/** What is stored under the ids. When that can't be learned, it may be the very request: nothing says that it is not. */
+async function known(stored: Promise<Map<string, StoredEvent>>): Promise<Map<string, StoredEvent>> {
+  try {
+    return await stored
+  } catch (error) {
+    throw outcomeUnknown(error)
+  }
+}
 
 const NOTHING_STORED = Promise.resolve(new Map<string, StoredEvent>())
 
