@@ -5,6 +5,7 @@ import { type Backend, createBackend } from './backend.ts'
 import { type Settings, SettingsError } from './config.ts'
 import type { EmbeddedPostgres } from './db/embedded-postgres.ts'
 import { type Authorizer, isLoopbackName, loopbackAuthorizer, tokenAuthorizer } from './http/authorizer.ts'
+import { keepDeadline } from './http/deadline.ts'
 import { Lifecycle } from './http/lifecycle.ts'
 import { drain, listen } from './http/listen.ts'
 import { listenForMetrics } from './http/metrics-port.ts'
@@ -81,6 +82,7 @@ export async function startService({ settings, log }: ServiceOptions): Promise<S
     await metricsPort?.close()
     throw error
   }
+  const stopDeadline = keepDeadline(lifecycle, settings.REQUEST_TIMEOUT_MS)
   log.logger.info({ url, metrics_url: metricsPort?.url }, 'listening')
 
   // A database that is somewhere else is asked as it is; its answers are better than ours.
@@ -97,6 +99,7 @@ export async function startService({ settings, log }: ServiceOptions): Promise<S
       delayMs: settings.SHUTDOWN_DELAY_MS,
       timeoutMs: Math.max(0, settings.SHUTDOWN_TIMEOUT_MS - DATABASE_SHARE_MS),
     })
+    stopDeadline()
     await metricsPort?.close()
     tokens?.close()
     await backend.close(Math.max(0, deadlineAt - performance.now()) / 2)
@@ -118,7 +121,13 @@ function healthOf(lifecycle: Lifecycle, backend: Backend): HealthReport {
   const snapshot = backend.health()
   if (snapshot !== undefined) return snapshot
   const notReady: HealthReport['notReady'] = lifecycle.isDraining ? ['starting', 'draining'] : ['starting']
-  return { database: 'unhealthy', eventCount: null, notReady, checks: { service: { not_ready: notReady } } }
+  return {
+    database: 'unhealthy',
+    eventCount: null,
+    notReady,
+    degraded: [],
+    checks: { service: { not_ready: notReady } },
+  }
 }
 
 function authorizerFor(settings: Readonly<Settings>): { authorizer: Authorizer; tokens: Tokens | undefined } {

@@ -1,6 +1,7 @@
 // Wake-ups from other processes: LISTEN on a connection of its own. Without one, who follows polls, which is only slower.
 
-import pg from 'pg'
+import type pg from 'pg'
+import { MeasuredClient } from './pool-client.ts'
 import { clientConfig } from './pool-options.ts'
 
 /** `idle`: nobody follows. `listening`: woken by notifications. `polling`: LISTEN can't be had, for the reason given. */
@@ -18,13 +19,13 @@ export interface WakeUpListenerOptions {
 }
 
 const CHANNEL = 'annals'
-const CONNECT_TIMEOUT_MS = 2_000
+const TIMEOUT_MS = 2_000
 const RECONNECT_MS = { least: 100, most: 5_000 }
 
 export class WakeUpListener {
   readonly #options: WakeUpListenerOptions
   #state: WakeUpState = { mode: 'idle' }
-  #client: pg.Client | undefined
+  #client: MeasuredClient | undefined
   #timer: NodeJS.Timeout | undefined
   #pauseMs = RECONNECT_MS.least
   #isClosed = false
@@ -54,22 +55,20 @@ export class WakeUpListener {
 
   async #connect(): Promise<void> {
     const { url, applicationName, schema, onWakeUp } = this.#options
-    const client = new pg.Client({
+    const client = new MeasuredClient({
       ...clientConfig(url, `${applicationName} listen`),
-      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      measured: { connectTimeoutMs: TIMEOUT_MS, queryTimeoutMs: TIMEOUT_MS, session: {}, onServerError() {} },
     })
-    // `end` follows an error too, and is what counts.
-    client.on('error', () => {})
+    // Follows an error too, and is what counts.
     client.on('end', () => this.#lost(client))
-    client.on('notification', ({ channel, payload }) => {
+    client.on('notification', ({ channel, payload }: pg.Notification) => {
       if (channel === CHANNEL && payload === schema) onWakeUp()
     })
     this.#client = client
     try {
       await client.connect()
-      const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')
-      // A pooler answers with a process id of its own, and gives the session to somebody else meanwhile.
-      if (rows[0]?.pid !== (client as unknown as { processID: number }).processID) {
+      // A pooler gives the session to somebody else meanwhile.
+      if (client.isPooled) {
         this.#state = { mode: 'polling', reason: 'pooler' }
         this.#isClosed = true
         this.#client = undefined
@@ -87,7 +86,7 @@ export class WakeUpListener {
     }
   }
 
-  #lost(client: pg.Client): void {
+  #lost(client: MeasuredClient): void {
     if (this.#client !== client || this.#isClosed) return
     this.#client = undefined
     this.#state = { mode: 'polling', reason: 'not_connected' }

@@ -27,6 +27,8 @@ declare module 'fastify' {
     streamTypes?: readonly string[]
     /** The body is checked by the route; its schema documents. */
     checksBody?: boolean
+    /** May take longer than `REQUEST_TIMEOUT_MS`. */
+    takesTime?: boolean
     /** Answers for every method that the path does not have; made by the edge itself. */
     isMethodFallback?: boolean
   }
@@ -66,12 +68,19 @@ export const enterUnmatched = (request: FastifyRequest, reply: FastifyReply, opt
 
 function enterRoute(route: RouteOptions, options: EdgeOptions) {
   const { lifecycle, authorizer } = options
-  const { isAlwaysOpen = false, isNeverCached = false, isMethodFallback = false, scope } = route.config ?? {}
+  const {
+    isAlwaysOpen = false,
+    isNeverCached = false,
+    isMethodFallback = false,
+    takesTime = false,
+    scope,
+  } = route.config ?? {}
   const checkBody = isMethodFallback ? undefined : bodyPolicy(route, options.maxBodyBytes)
   const authorize = authorizer.forScope(scope as RouteScope)
 
   return (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void => {
     enter(request, reply, options, route.url)
+    if (takesTime) lifecycle.takeTime(reply.raw)
     if (isNeverCached) reply.header('cache-control', 'no-store')
     const error =
       checkHeaders(request.raw) ??

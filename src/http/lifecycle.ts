@@ -19,6 +19,7 @@ export class Lifecycle {
   #phase: Phase = 'starting'
   readonly #inFlight = new Set<ServerResponse>()
   readonly #streams = new Set<StreamEnd>()
+  readonly #patient = new WeakSet<ServerResponse>()
   #whenEmpty: (() => void) | undefined
 
   get phase(): Phase {
@@ -62,8 +63,23 @@ export class Lifecycle {
     return undefined
   }
 
+  /** Responses that are not complete yet, the oldest first. */
+  get responses(): Iterable<ServerResponse> {
+    return this.#inFlight
+  }
+
+  /** Whether the response may take as long as it likes: it waits for something, or goes on. */
+  isPatient(response: ServerResponse): boolean {
+    return this.#patient.has(response)
+  }
+
   enter(response: ServerResponse): void {
     this.#inFlight.add(response)
+  }
+
+  /** What this request does takes its time, and has limits of its own. */
+  takeTime(response: ServerResponse): void {
+    this.#patient.add(response)
   }
 
   exit(response: ServerResponse): void {
@@ -75,10 +91,14 @@ export class Lifecycle {
    * Registers an open stream; `end` has to finish its response soon after it is called (at once when the service
    * drains already). Returns what to call when the stream is over.
    */
-  openStream(end: StreamEnd): () => void {
+  openStream(response: ServerResponse, end: StreamEnd): () => void {
     this.#streams.add(end)
+    this.#patient.add(response)
     if (this.#phase === 'draining') queueMicrotask(end)
-    return () => this.#streams.delete(end)
+    return () => {
+      this.#streams.delete(end)
+      this.#patient.delete(response)
+    }
   }
 
   /** Resolves as soon as nothing is in flight. */

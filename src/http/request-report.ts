@@ -85,6 +85,9 @@ export class RequestReporter {
 const reportOf = Symbol('report')
 type TrackedResponse = ServerResponse & { [reportOf]?: RequestReport }
 
+/** The id under which the request is reported. */
+export const reportedId = (response: ServerResponse): string => (response as TrackedResponse)[reportOf]?.requestId ?? ''
+
 /** To be called where a response becomes a stream without an end: its time is what it took to begin. */
 export function streamBegins(response: ServerResponse): void {
   const report = (response as TrackedResponse)[reportOf]

@@ -109,7 +109,7 @@ export async function untilGone<T>(
 ): Promise<T> {
   const controller = new AbortController()
   const abort = () => controller.abort()
-  const close = lifecycle.openStream(abort)
+  const close = lifecycle.openStream(reply.raw, abort)
   reply.raw.once('close', abort)
   try {
     return await wait(controller.signal)
@@ -130,7 +130,7 @@ export function answerLive(
   if (reply.request.method === 'HEAD') return reply.type(form).send()
   const sink = form === SSE_TYPE ? new EventStream(reply, counted) : new LineStream(reply, counted)
   const follower = hub.follow(query, sink)
-  const close = lifecycle.openStream(() => follower.end('shutting_down'))
+  const close = lifecycle.openStream(reply.raw, () => follower.end('shutting_down'))
   reply.raw.once('close', () => {
     close()
     follower.end('left')

@@ -121,7 +121,7 @@ export function migrationRoutes(app: FastifyInstance, { migrations, isHttpEnable
   app.post(
     '/migrations',
     {
-      config: { scope: 'admin', isNeverCached: true, isBodyOptional: true },
+      config: { scope: 'admin', isNeverCached: true, isBodyOptional: true, takesTime: true },
       schema: {
         operationId: 'applyMigrations',
         tags: ['operations'],
