@@ -23,7 +23,7 @@ import type {
 import type { EventLog } from './event-log.ts'
 import type { MeasuredPool } from './pool.ts'
 import { quoteIdentifier } from './sql.ts'
-import { inTransaction, query, type Run } from './transaction.ts'
+import { afterChange, inTransaction, query, type Run } from './transaction.ts'
 
 export interface ConsumersOptions {
   pool: MeasuredPool
@@ -64,7 +64,7 @@ export class PostgresConsumers implements ConsumerStore {
       return known === undefined
     })
     this.#released(name)
-    return { isNew, consumer: await this.read(name) }
+    return { isNew, consumer: await afterChange(() => this.read(name)) }
   }
 
   async list(): Promise<ConsumerStanding[]> {
@@ -167,7 +167,7 @@ export class PostgresConsumers implements ConsumerStore {
       }),
     )
     this.#released(name)
-    return this.read(name)
+    return afterChange(() => this.read(name))
   }
 
   async reset(name: string, position: ConsumerStart): Promise<ConsumerStanding> {
@@ -186,7 +186,7 @@ export class PostgresConsumers implements ConsumerStore {
       })
     })
     this.#released(name)
-    return this.read(name)
+    return afterChange(() => this.read(name))
   }
 
   onReleased(name: string, listener: () => void): () => void {

@@ -2,7 +2,13 @@
 
 import type { QueryArrayResult } from 'pg'
 import { AppError } from '../errors.ts'
-import { isConnectionFailure, isSurelyNotApplied, translatePgError } from './pg-errors.ts'
+import {
+  ConnectTimeoutError,
+  isConnectionFailure,
+  isSurelyNotApplied,
+  QueryTimeoutError,
+  translatePgError,
+} from './pg-errors.ts'
 import type { MeasuredPool } from './pool.ts'
 import type { Row, Statement } from './read-events.ts'
 
@@ -22,7 +28,7 @@ export async function inTransaction<T>(pool: MeasuredPool, work: (run: Run) => P
       return await attempt(pool, work)
     } catch (error) {
       if (error instanceof AppError) throw error
-      if (tries < MAX_TRIES && (isConnectionFailure(error) || isDeadlock(error))) continue
+      if (tries < MAX_TRIES && isWorthAnotherTry(error)) continue
       throw translatePgError(error)
     }
   }
@@ -68,6 +74,26 @@ export async function query(pool: MeasuredPool, { name, text, values }: Statemen
   } catch (error) {
     throw translatePgError(error)
   }
+}
+
+/**
+ * Reads what a change has led to. The change holds, so when the database fails now the answer says that it was applied.
+ */
+export async function afterChange<T>(read: () => Promise<T>): Promise<T> {
+  try {
+    return await read()
+  } catch (error) {
+    const problem = translatePgError(error)
+    if (problem.status < 500) throw problem
+    const members = { ...problem.members, outcome: 'applied' }
+    throw new AppError(problem.code, problem.message, { members, cause: problem.cause })
+  }
+}
+
+// What has waited in vain once would use up the time of the request.
+function isWorthAnotherTry(error: unknown): boolean {
+  if (error instanceof QueryTimeoutError || error instanceof ConnectTimeoutError) return false
+  return isConnectionFailure(error) || isDeadlock(error)
 }
 
 const isNothing = (): boolean => false

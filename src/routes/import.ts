@@ -6,6 +6,7 @@ import type { FastifyInstance } from 'fastify'
 import type { AppendLimits } from '../contract/append-body.ts'
 import { readImportLines } from '../contract/import-lines.ts'
 import type { AppendOutcome, EventLog } from '../db/event-log.ts'
+import { AppError } from '../errors.ts'
 import { NDJSON_TYPE } from '../http/ndjson.ts'
 import { problems } from './schemas.ts'
 
@@ -62,12 +63,20 @@ export function importRoutes(app: FastifyInstance, { log, limits }: ImportRoutes
     async (request) => {
       const appends = readImportLines(request.body as Buffer, limits)
       const outcomes = await log.append(appends.map((append) => ({ appends: [append], checks: [] })))
-      return summary(outcomes)
+      const isPartlyStored = outcomes.some((outcome) => outcome.kind === 'appended')
+      return summary(outcomes.map((outcome) => concluded(outcome, isPartlyStored)))
     },
   )
 }
 
-function summary(outcomes: AppendOutcome[]) {
+/** What the database could not do concerns every line: the whole request is then to be repeated. */
+function concluded(outcome: AppendOutcome, isPartlyStored: boolean): Exclude<AppendOutcome, { kind: 'failed' }> {
+  if (outcome.kind !== 'failed') return outcome
+  const { code, message, cause } = outcome.error
+  throw isPartlyStored ? new AppError(code, message, { members: { outcome: 'unknown' }, cause }) : outcome.error
+}
+
+function summary(outcomes: Exclude<AppendOutcome, { kind: 'failed' }>[]) {
   const failures: { line: number; code: string; detail: string }[] = []
   let stored = 0
   let alreadyStored = 0
@@ -78,8 +87,6 @@ function summary(outcomes: AppendOutcome[]) {
       else stored++
       return
     }
-    // What the database could not do concerns every line: the whole request is then to be repeated.
-    if (outcome.kind === 'failed') throw outcome.error
     failed++
     if (failures.length < MAX_FAILURES) failures.push({ line: i + 1, ...reason(outcome) })
   })
