@@ -49,7 +49,7 @@ export interface Backend {
   pool: PoolReport
   migrations: MigrationsForHttp
   /** What is known at the moment; undefined before there is anything to ask. */
-  health(): HealthSnapshot | undefined
+  health(): BackendHealth | undefined
   /** From now on not ready. */
   markDraining(): void
   /** The PostgreSQL that was started here, if so. */
@@ -58,6 +58,12 @@ export interface Backend {
   start(): Promise<void>
   /** Ends within about `deadlineMs`. */
   close(deadlineMs: number): Promise<void>
+}
+
+/** What the monitor knows, and what the store met. */
+export interface BackendHealth extends HealthSnapshot {
+  /** It serves, and this is not as it should be. */
+  degraded: 'database_full'[]
 }
 
 /** Migrations as the routes ask for them. */
@@ -183,6 +189,7 @@ function connect(
       if (database === 'healthy') logger.info('the database answers')
       else logger.error({ err: error }, 'the database does not answer')
     },
+    onReadOnly: followPrimary(pool, admin),
   })
   const log = new PostgresEventLog({ pool, observer: storeObserver, ...eventLogOptions(settings) })
   const wakeUps = new WakeUpListener({ url: directUrl, applicationName: name, schema, onWakeUp: () => tail.wake() })
@@ -220,16 +227,32 @@ function connect(
 // state under a running service.
 const FRESH_MS = 3_000
 
-function healthOf({ monitor, log, hub, wakeUps }: Connected): HealthSnapshot {
+function healthOf({ monitor, log, hub, wakeUps }: Connected): BackendHealth {
   const known = monitor.snapshot()
+  const degraded: BackendHealth['degraded'] = log.isFull ? ['database_full'] : []
   const snapshot = {
     ...known,
-    checks: { ...known.checks, follow: { followers: hub.followers, wake_ups: wakeUps.state } },
+    degraded,
+    checks: {
+      ...known.checks,
+      store: { status: log.isFull ? 'database_full' : 'ok' },
+      follow: { followers: hub.followers, wake_ups: wakeUps.state },
+    },
   }
   const { lastAppend } = log
   if (snapshot.eventCount === null || lastAppend === undefined) return snapshot
   if (performance.now() - lastAppend.at > FRESH_MS) return snapshot
   return { ...snapshot, eventCount: Math.max(snapshot.eventCount, lastAppend.position) }
+}
+
+/** Leaves a server that only reads: the pool at once and when there is a primary again, the monitor each time it asks. */
+function followPrimary(pool: MeasuredPool, admin: AdminConnection): (isReadOnly: boolean) => void {
+  let wasReadOnly = false
+  return (isReadOnly) => {
+    if (isReadOnly !== wasReadOnly) pool.reset()
+    if (isReadOnly) void admin.reset()
+    wasReadOnly = isReadOnly
+  }
 }
 
 const queryOf =

@@ -38,12 +38,17 @@ export class AdminConnection {
     return result
   }
 
-  /** Closes the connection; statements after it fail. */
-  async end(): Promise<void> {
-    this.#isEnded = true
+  /** Closes the connection; the next statement opens another one, maybe to another server. */
+  async reset(): Promise<void> {
     const client = this.#client
     this.#client = undefined
     await client?.end()
+  }
+
+  /** Closes the connection; statements after it fail. */
+  end(): Promise<void> {
+    this.#isEnded = true
+    return this.reset()
   }
 
   async #run<R extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<pg.QueryResult<R>> {

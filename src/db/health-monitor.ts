@@ -17,6 +17,11 @@ export interface HealthMonitorOptions {
   migrationState(query: HealthQuery): Promise<MigrationState>
   /** The database came or went. */
   onChange?(database: 'healthy' | 'unhealthy', error: unknown): void
+  /**
+   * After every answer while the database only reads, and once more when it writes again: after a failover the
+   * connections that are open still lead to the old primary.
+   */
+  onReadOnly?(isReadOnly: boolean): void
 }
 
 export interface HealthSnapshot {
@@ -34,7 +39,8 @@ export interface HealthSnapshot {
 }
 
 const INTERVAL_MS = 1_000
-const INTERVAL_AFTER_FAILURE_MS = 250
+/** After a failure, and while the database only reads. */
+const SHORT_INTERVAL_MS = 250
 // Migrations rarely change under a running service, and one query per interval is promised.
 const MIGRATIONS_INTERVAL_MS = 10_000
 // An answer older than this says nothing: the event loop, or the clock, stood still.
@@ -74,7 +80,8 @@ export class HealthMonitor {
     this.#check ??= this.#ask().finally(() => {
       this.#check = undefined
       if (this.#isStopped) return
-      const pauseMs = this.#failure === undefined ? INTERVAL_MS : INTERVAL_AFTER_FAILURE_MS
+      const isWell = this.#failure === undefined && this.#state?.isReadOnly !== true
+      const pauseMs = isWell ? INTERVAL_MS : SHORT_INTERVAL_MS
       this.#timer = setTimeout(() => void this.check(), pauseMs).unref()
     })
     return this.#check
@@ -142,8 +149,11 @@ export class HealthMonitor {
     const wasHealthy = this.#failure === undefined
     const startedAt = performance.now()
     let failure: unknown
+    const wasReadOnly = this.#state?.isReadOnly === true
     try {
       this.#state = await this.#askState()
+      const { isReadOnly } = this.#state
+      if (isReadOnly || wasReadOnly) this.#options.onReadOnly?.(isReadOnly)
       this.#latencyMs = Math.round((performance.now() - startedAt) * 1000) / 1000
       await this.#askMigrations()
     } catch (error) {

@@ -2,7 +2,9 @@
 // tail. The tail is joined before the last pages are read, so nothing falls between the two, and every event has a
 // number, so nothing comes twice.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { EventLine, EventLog } from '../db/event-log.ts'
+import { AppError, ERRORS } from '../errors.ts'
 import { type EventPredicate, type FeedFilter, predicateOf } from './event-filter.ts'
 import type { FeedTail, TailListener } from './feed-tail.ts'
 import { TailEvent } from './tail-event.ts'
@@ -33,6 +35,7 @@ export interface FollowLimits {
   maxPendingBytes: number
 }
 
+const RETRY_MS = 250
 const PAGE_EVENTS = 500
 const PAGE_BYTES = 512 * 1024
 /** With a filter this many events are passed over at most before the reader gets a checkpoint. */
@@ -86,21 +89,31 @@ export class Follower implements TailListener {
 
   /** Catches up and goes live; resolves when it is live or has ended. Errors end the sink, they do not reject. */
   async start(): Promise<void> {
-    try {
-      await this.#catchUp()
-      if (this.#isEnded) return
-      this.#early = []
-      const joinedAt = await this.#tail.join(this)
-      if (this.#isEnded) return this.#tail.leave(this)
-      await this.#catchUp(joinedAt)
-      if (this.#isEnded) return
-      this.#isLive = true
-      const early = this.#early
-      this.#early = undefined
-      this.#deliver(early, this.#tail.position)
-    } catch (error) {
-      this.end('failed', error)
+    while (!this.#isEnded && !this.#isLive) {
+      try {
+        await this.#goLive()
+      } catch (error) {
+        // While the database is away the reader waits, as it would once it is live.
+        if (!isPassing(error)) return this.end('failed', error)
+        this.#tail.leave(this)
+        await sleep(RETRY_MS, undefined, { ref: false })
+      }
     }
+  }
+
+  async #goLive(): Promise<void> {
+    await this.#catchUp()
+    if (this.#isEnded) return
+    this.#early = []
+    this.#earlyBytes = 0
+    const joinedAt = await this.#tail.join(this)
+    if (this.#isEnded) return this.#tail.leave(this)
+    await this.#catchUp(joinedAt)
+    if (this.#isEnded) return
+    this.#isLive = true
+    const early = this.#early
+    this.#early = undefined
+    this.#deliver(early, this.#tail.position)
   }
 
   /** Tells the reader where it stands: with a filter a checkpoint; without, the caller's heartbeat is enough. */
@@ -212,6 +225,8 @@ interface CatchUpPage {
   /** There was no more at that moment. */
   isEnd: boolean
 }
+
+const isPassing = (error: unknown): boolean => error instanceof AppError && ERRORS[error.code].retryable === true
 
 function streamPredicate(streamId: string, types: string[] | undefined): EventPredicate {
   return ({ fields }) => fields.stream_id === streamId && (types === undefined || types.includes(fields.type))

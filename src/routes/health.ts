@@ -8,6 +8,7 @@ import { problems } from './schemas.ts'
 
 export const NOT_READY_REASONS = ['starting', 'database', 'migrations', 'draining', 'read_only'] as const
 export type NotReadyReason = (typeof NOT_READY_REASONS)[number]
+export type DegradedReason = 'database_full'
 
 /** What is known at the moment, without asking anybody. */
 export interface HealthReport {
@@ -16,6 +17,8 @@ export interface HealthReport {
   eventCount: number | null
   /** Empty when ready. */
   notReady: NotReadyReason[]
+  /** It serves, and this is not as it should be. */
+  degraded: DegradedReason[]
   /** For the operator: what was looked at, and what was found. */
   checks: Record<string, unknown>
 }
@@ -63,9 +66,10 @@ export function healthRoutes(app: FastifyInstance, { version, health }: HealthRo
       },
     },
     (request, reply) => {
-      const { database, eventCount, notReady, checks } = health()
+      const { database, eventCount, notReady, degraded, checks } = health()
+      const isWell = notReady.length === 0 && degraded.length === 0
       reply.send({
-        status: database === 'unhealthy' ? 'error' : notReady.length > 0 ? 'degraded' : 'ok',
+        status: database === 'unhealthy' ? 'error' : isWell ? 'ok' : 'degraded',
         database,
         event_count: eventCount,
         version,

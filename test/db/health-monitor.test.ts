@@ -167,7 +167,7 @@ t.test('A network that swallows everything is noticed as well', async (t) => {
   proxy.blackHole()
   const awayMs = await until(monitor, 'unhealthy', 5_000)
   t.ok(awayMs < 3_000, `noticed after ${awayMs.toFixed(0)} ms`)
-  proxy.heal()
+  await proxy.heal()
   const backMs = await until(monitor, 'healthy', 5_000)
   t.ok(backMs < 2_000, `back after ${backMs.toFixed(0)} ms`)
 })

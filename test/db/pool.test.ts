@@ -162,7 +162,7 @@ t.test('A connection whose network went silent is found out before it is handed 
   for (const client of clients) client.release()
   proxy.blackHole()
   const startedAt = performance.now()
-  setTimeout(() => proxy.heal(), 600)
+  setTimeout(() => void proxy.heal(), 600)
   // The first test of 0.5 s condemns all that were idle; testing one after another would take three times as long.
   const error = await pool.query('SELECT 1').catch((caught) => caught)
   const tookMs = performance.now() - startedAt

@@ -302,17 +302,19 @@ t.test('metrics come as Prometheus text, or as OpenMetrics when asked', async (t
 t.test('health answers 200 in every state, readiness tells it', async (t) => {
   const cases = [
     { database: 'healthy', notReady: [], status: 'ok', ready: 200 },
+    { database: 'healthy', notReady: [], degraded: ['database_full'], status: 'degraded', ready: 200 },
     { database: 'healthy', notReady: ['migrations'], status: 'degraded', ready: 503 },
     { database: 'healthy', notReady: ['read_only', 'draining'], status: 'degraded', ready: 503 },
     { database: 'unhealthy', notReady: ['starting', 'database'], status: 'error', ready: 503 },
   ] as const
-  for (const { database, notReady, status, ready } of cases) {
+  for (const { database, notReady, status, ready, ...rest } of cases) {
     const { app } = await buildTestApp({
       parts: {
         health: () => ({
           database,
           eventCount: database === 'healthy' ? 7 : null,
           notReady: [...notReady],
+          degraded: 'degraded' in rest ? [...rest.degraded] : [],
           checks: {},
         }),
       },

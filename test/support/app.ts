@@ -83,7 +83,13 @@ export async function buildTestApp({ tokens, parts = {}, onRoute }: TestAppOptio
     snapshotEvery: 100,
     pool: noPool,
     migrations: { migrations: noMigrations, isHttpEnabled: () => true },
-    health: () => ({ database: 'healthy', eventCount: 0, notReady: [], checks: { database: { status: 'healthy' } } }),
+    health: () => ({
+      database: 'healthy',
+      eventCount: 0,
+      notReady: [],
+      degraded: [],
+      checks: { database: { status: 'healthy' } },
+    }),
     limits: { maxBodyBytes: 5 * 1024 * 1024, maxEvents: 1_000, maxEventBytes: 1024 * 1024, maxMetadataBytes: 65_536 },
     ...parts,
   })
