@@ -29,6 +29,8 @@ const WHY = {
   jsonKnowsText: 'src/json knows text and nothing else, so that its speed and its rules can be judged alone.',
   clientStandsAlone:
     'The client runs in browsers and without the service: it may import its own files and nothing else.',
+  proofIsOutside:
+    'The proof judges a store from outside: it may know what clients know, and nothing of how the service does it.',
   catalogueIsBelow: 'Everyone imports config and errors; an import back would tie everything to everything.',
   sql: 'SQL lives in src/db and migrations/, nowhere else: ask src/db for a function that answers the question.',
   promClient: 'Only src/metrics knows Prometheus; report to an observer instead.',
@@ -138,6 +140,7 @@ const LAYERS = {
     noPrometheus,
   ],
   'src/client/**': [{ regex: String.raw`^(\.\./|\./.*\.\./|[^.])`, message: WHY.clientStandsAlone }],
+  'src/proof/**': [{ regex: String.raw`^\.\./([^c]|c[^l]|cli/)`, message: WHY.proofIsOutside }, noSql, noPrometheus],
   'src/{config,errors}.ts': [
     ...aboveParts,
     to('(routes|http|contract|follow|backup|db|metrics|json)', WHY.catalogueIsBelow),

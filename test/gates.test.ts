@@ -111,6 +111,11 @@ const WRONG_ARROWS: [string, string, string][] = [
   ['follow/x', 'fastify', 'Following knows events'],
   ['follow/x', '../db/pool.ts', 'Routes and edges are handed bound functions'],
   ['contract/x', '../follow/feed-tail.ts', 'src/contract checks and shapes values'],
+  ...['db/pool', 'cli/serve', 'contract/append-body', 'errors'].map((part): [string, string, string] => [
+    'proof/x',
+    `../${part}.ts`,
+    'The proof judges a store from outside',
+  ]),
   ['cli/import', '../main.ts', REACHES_UP.main],
   ['logger', './main.ts', REACHES_UP.main],
   ['routes/x', './events.ts', 'No route imports another'],

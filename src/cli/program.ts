@@ -5,6 +5,7 @@ import { exportCommand } from './export.ts'
 import { importCommand } from './import.ts'
 import { migrateCommand } from './migrate.ts'
 import { openapiCommand } from './openapi.ts'
+import { proveCommand } from './prove.ts'
 import { restoreCommand } from './restore.ts'
 import { serveCommand } from './serve.ts'
 import { tailCommand } from './tail.ts'
@@ -20,6 +21,7 @@ export function buildProgram(): Command {
     importCommand(),
     exportCommand(),
     tailCommand(),
+    proveCommand(),
     migrateCommand(),
     backupCommand(),
     restoreCommand(),
