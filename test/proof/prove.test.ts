@@ -110,8 +110,8 @@ t.test('an event that is deleted behind the service is missed', async (t) => {
   const history = await run((operations) => {
     if (operations > 200 && !isDeleted) {
       isDeleted = true
-      const last = `SELECT max(position) - 3 FROM events WHERE stream_id LIKE 'annals-proof-%'`
-      const remove = `DELETE FROM events WHERE position = (${last})`
+      const second = `SELECT max(position) FROM events WHERE stream_id LIKE 'annals-proof-%/shared-1' AND version = 2`
+      const remove = `DELETE FROM events WHERE position = (${second})`
       void runSql(databaseUrl, `BEGIN; SET LOCAL annals.allow_rewrite = on; ${remove}; COMMIT`)
     }
     return operations > 400
