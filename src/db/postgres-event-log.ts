@@ -268,19 +268,29 @@ export class PostgresEventLog implements EventLog {
   }
 
   /**
-   * The batch was sent and no answer came. Sent again with all its ids looked up, it finds what the first one stored:
-   * the lock on the head makes it wait for a first one that still runs, and an id can't be stored twice.
+   * The batch was sent and no answer came. What is stored of it is looked up, which works even where answers of appends
+   * get lost one after another. The rest is sent again with all its ids looked up: the lock on the head makes it wait
+   * for a first one that still runs, and an id can't be stored twice.
    */
   async #settle(requests: AppendRequest[], deadlineAt: number, backend: number, cause: unknown): Promise<GateAnswer[]> {
+    const settled = new Map<AppendRequest, GateAnswer>()
     while (performance.now() < deadlineAt) {
       try {
-        const client = await this.#pool.connect()
         // A backend that hangs with the head locked would hold up the settling, and every append after it.
-        await client.query(END_BACKEND, [backend]).catch(() => {})
-        const again = { lookUpAll: true, lockTimeoutMs: this.#lockTimeoutMs }
-        const answers = this.#answers(requests, await this.#execute(client, requests, again), true)
+        await this.#pool.query(END_BACKEND, [backend]).catch(() => {})
+        const stored = await this.#lookUp(requests.filter((request) => !settled.has(request)).flatMap(idsOf))
+        for (const request of requests) {
+          if (!idsOf(request).every((id) => stored.has(id))) continue
+          settled.set(request, { kind: 'ids_stored', isOwn: isOwnOnly(request), stored: Promise.resolve(stored) })
+        }
+        const open = requests.filter((request) => !settled.has(request))
+        if (open.length > 0) {
+          const again = { lookUpAll: true, lockTimeoutMs: this.#lockTimeoutMs }
+          const answer = await this.#execute(await this.#pool.connect(), open, again)
+          this.#answers(open, answer, true).forEach((each, i) => settled.set(open[i] as AppendRequest, each))
+        }
         this.#observer.settled(true)
-        return answers
+        return requests.map((request) => settled.get(request) as GateAnswer)
       } catch {
         await sleep(SETTLE_PAUSE_MS)
       }
@@ -300,9 +310,7 @@ export class PostgresEventLog implements EventLog {
       const first = condition
       condition += request.appends.length + request.checks.length
       if (!storedRequests.has(request)) return readOutcome(request, answer, first)
-      // Ids that were made here can only be stored by the batch that is being settled.
-      const isOwn = isSettling && request.appends.every(({ events }) => events.every(({ hasClientId }) => !hasClientId))
-      return { kind: 'ids_stored', isOwn, stored }
+      return { kind: 'ids_stored', isOwn: isSettling && isOwnOnly(request), stored }
     })
   }
 
@@ -344,6 +352,10 @@ async function known(stored: Promise<Map<string, StoredEvent>>): Promise<Map<str
     throw outcomeUnknown(error)
   }
 }
+
+/** Ids that were made here can only be stored by the batch that is being settled. */
+const isOwnOnly = ({ appends }: AppendRequest): boolean =>
+  appends.every(({ events }) => events.every(({ hasClientId }) => !hasClientId))
 
 const NOTHING_STORED = Promise.resolve(new Map<string, StoredEvent>())
 
