@@ -67,7 +67,7 @@ export function readAppendBody(body: unknown, limits: AppendLimits): AppendBody 
 export function readMultiAppendBody(body: unknown, limits: AppendLimits): MultiAppendBody {
   const report = new Report()
   const members = readMembers(body, '', MULTI_MEMBERS, report) ?? {}
-  const isAtomic = members['atomic'] ?? true
+  const { atomic: isAtomic = true } = members
   if (typeof isAtomic !== 'boolean') report.violation('/atomic', 'boolean')
   const checks = readChecks(members['checks'], report)
   if (isAtomic === false && members['checks'] !== undefined) report.violation('/checks', 'not_with_atomic_false')
@@ -289,6 +289,7 @@ function readMetadata(value: unknown, pointer: string, limits: AppendLimits, rep
     report.violation(pointer, 'object_or_null')
     return null
   }
-  if (metadata.byteLength > limits.maxMetadataBytes) report.tooLarge(pointer, limits.maxMetadataBytes)
+  // As it comes back: a few kilobytes of `1e300` would otherwise be megabytes in every page that has the event.
+  if (metadata.writtenOutLength > limits.maxMetadataBytes) report.tooLarge(pointer, limits.maxMetadataBytes)
   return readStored(metadata, pointer, report)
 }

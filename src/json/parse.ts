@@ -3,7 +3,7 @@
 import { isUtf8 } from 'node:buffer'
 import { AppError, type RuleViolation, validationFailed } from '../errors.ts'
 import { pointerAt } from './pointer.ts'
-import { type Finding, JsonSyntaxError, scanScalar, scanSpace, scanString, scanValue } from './scan.ts'
+import { type Finding, JsonSyntaxError, type ScanResult, scanScalar, scanSpace, scanString, scanValue } from './scan.ts'
 
 /** A JSON value that was scanned but not parsed: bytes `start` to `end` of `body`. */
 export class RawJson {
@@ -13,17 +13,24 @@ export class RawJson {
   readonly findings: Finding[] | undefined
   /** White space between its tokens has line breaks, so it can't be a line of its own. */
   readonly hasLineBreaks: boolean
+  readonly #unwrittenDigits: number
 
-  constructor(body: Buffer, start: number, end: number, findings: Finding[] | undefined, hasLineBreaks: boolean) {
+  constructor(body: Buffer, start: number, scanned: ScanResult) {
     this.body = body
     this.start = start
-    this.end = end
-    this.findings = findings
-    this.hasLineBreaks = hasLineBreaks
+    this.end = scanned.end
+    this.findings = scanned.findings
+    this.hasLineBreaks = scanned.hasLineBreaks
+    this.#unwrittenDigits = scanned.unwrittenDigits
   }
 
   get byteLength(): number {
     return this.end - this.start
+  }
+
+  /** What it can have when PostgreSQL writes it: `1e300` becomes 301 digits. */
+  get writtenOutLength(): number {
+    return this.byteLength + this.#unwrittenDigits
   }
 
   /** First byte: `{`, `[`, `"`, `t`, `f`, `n`, `-` or a digit. */
@@ -63,6 +70,11 @@ const STORED_MEMBERS: ReadonlySet<string> = new Set(['data', 'metadata', 'state'
 
 // No envelope of ours is deeper; what is, is walked and left for validation to refuse.
 const MAX_ENVELOPE_DEPTH = 16
+// Nor has any object of them nearly as many members; hundreds of thousands kept the process busy for seconds.
+const MAX_ENVELOPE_MEMBERS = 100
+const TOO_MANY_MEMBERS = `at_most_${MAX_ENVELOPE_MEMBERS}_members`
+// To word one takes a walk over the body, so a body full of them is told the first ones.
+const MAX_VIOLATIONS = 10
 
 /**
  * Parses a request body. Members named in `rawMembers` become {@link RawJson}; their findings are left to the caller,
@@ -83,7 +95,8 @@ export function parseJson(body: Buffer, rawMembers: ReadonlySet<string> = STORED
   }
   if (violations.length > 0) {
     const start = scanSpace(body, 0)
-    throw validationFailed(violations.map(({ offset, rule }) => ({ pointer: pointerAt(body, start, offset), rule })))
+    const first = violations.slice(0, MAX_VIOLATIONS)
+    throw validationFailed(first.map(({ offset, rule }) => ({ pointer: pointerAt(body, start, offset), rule })))
   }
   return value
 }
@@ -115,8 +128,8 @@ function parseValue(
 }
 
 function parseRaw(body: Buffer, start: number): Parsed {
-  const { end, findings, hasLineBreaks } = scanValue(body, start)
-  return { end, value: new RawJson(body, start, end, findings, hasLineBreaks) }
+  const scanned = scanValue(body, start)
+  return { end: scanned.end, value: new RawJson(body, start, scanned) }
 }
 
 function parseObject(
@@ -127,6 +140,7 @@ function parseObject(
   violations: Violations,
 ): Parsed {
   const value: Record<string, unknown> = {}
+  let count = 0
   let pos = scanSpace(body, start + 1)
   if (body[pos] === 0x7d) return { end: pos + 1, value }
   for (;;) {
@@ -138,9 +152,15 @@ function parseObject(
     pos = scanSpace(body, pos + 1)
     const name = key.text
     const member = rawMembers.has(name) ? parseRaw(body, pos) : parseValue(body, pos, depth, rawMembers, violations)
-    if (name === '__proto__' || name === 'constructor') violations.push({ offset: keyStart, rule: 'forbidden_key' })
-    else if (Object.hasOwn(value, name)) violations.push({ offset: keyStart, rule: 'duplicate_key' })
-    else value[name] = member.value
+    if (++count > MAX_ENVELOPE_MEMBERS) {
+      if (count === MAX_ENVELOPE_MEMBERS + 1) violations.push({ offset: start, rule: TOO_MANY_MEMBERS })
+    } else if (name === '__proto__' || name === 'constructor') {
+      violations.push({ offset: keyStart, rule: 'forbidden_key' })
+    } else if (Object.hasOwn(value, name)) {
+      violations.push({ offset: keyStart, rule: 'duplicate_key' })
+    } else {
+      value[name] = member.value
+    }
     pos = scanSpace(body, member.end)
     if (body[pos] === 0x7d) return { end: pos + 1, value }
     if (body[pos] !== 0x2c) throw new JsonSyntaxError(pos)

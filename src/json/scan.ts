@@ -52,6 +52,7 @@ const FEW_KEYS = 16
 let source: Buffer = Buffer.alloc(0)
 let findings: Finding[] | undefined
 let lineBreaks = false
+let unwritten = 0
 let escaped = false
 let ascii = true
 
@@ -68,6 +69,8 @@ export interface ScanResult {
   findings: Finding[] | undefined
   /** White space between the tokens has line breaks. */
   hasLineBreaks: boolean
+  /** Sum of all powers of ten: how much longer the value can get when its numbers are written out. */
+  unwrittenDigits: number
 }
 
 /**
@@ -79,8 +82,9 @@ export function scanValue(body: Buffer, start: number): ScanResult {
   source = body
   findings = undefined
   lineBreaks = false
+  unwritten = 0
   const end = walk(start)
-  return { end, findings, hasLineBreaks: lineBreaks }
+  return { end, findings, hasLineBreaks: lineBreaks, unwrittenDigits: unwritten }
 }
 
 function report(rule: FindingRule, offset: number): void {
@@ -315,11 +319,15 @@ function checkNumber(start: number, end: number): void {
     report('number_too_long', start)
     return
   }
-  const digits = source.toString('latin1', start, end)
-  const value = Number(digits)
-  // Infinity is too large for a double; zero out of other digits is too small for one.
-  if (!Number.isFinite(value) || (value === 0 && /[1-9]/.test(digits.replace(/e.*/i, '')))) {
+  const [digits = '', power = '0'] = source.toString('latin1', start, end).split(/[eE]/)
+  const value = Number(`${digits}e${power}`)
+  // Infinity is too large for a double; zero out of other digits is too small for one. Zero itself can have any power,
+  // but PostgreSQL's numeric fails on one of thousands.
+  const exponent = Math.abs(Number(power))
+  if (!Number.isFinite(value) || (value === 0 && (/[1-9]/.test(digits) || exponent > MAX_NUMBER_LENGTH))) {
     report('number_out_of_range', start)
+  } else {
+    unwritten += exponent
   }
 }
 
