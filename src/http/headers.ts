@@ -32,9 +32,12 @@ export function checkHeaders(request: IncomingMessage): AppError | undefined {
     return malformed('The header Host is not a host.')
   }
   const encoding = headers['transfer-encoding']
-  if (encoding !== undefined && encoding.toLowerCase() !== 'chunked') {
-    return malformed('Transfer-Encoding may only be chunked.')
+  if (encoding !== undefined) {
+    if (encoding.toLowerCase() !== 'chunked') return malformed('Transfer-Encoding may only be chunked.')
+    if (request.httpVersion === '1.0') return malformed('HTTP/1.0 knows no Transfer-Encoding.')
   }
+  // A fragment stays with the client; the router would read it as a query.
+  if (request.url?.includes('#')) return malformed('The target must not have a fragment.')
   return undefined
 }
 

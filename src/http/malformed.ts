@@ -72,9 +72,8 @@ function problemOf(error: ParserError): AppError {
         members: { limit_bytes: maxHeaderSize },
       })
     case 'HPE_INVALID_VERSION':
-      // The parser says so of a line end without CR too.
-      if (/ HTTP\/1\.[01]\n/.test(error.rawPacket?.toString('latin1') ?? '')) return malformed()
-      return versionNotSupported()
+      // The parser says so of whatever is no `HTTP/1.1` and CR LF; another version has to be well-formed as well.
+      return OTHER_VERSION.test(error.rawPacket?.toString('latin1') ?? '') ? versionNotSupported() : malformed()
     case 'HPE_PAUSED_H2_UPGRADE':
       return versionNotSupported()
     case 'ERR_HTTP_REQUEST_TIMEOUT':
@@ -83,6 +82,8 @@ function problemOf(error: ParserError): AppError {
       return malformed()
   }
 }
+
+const OTHER_VERSION = / HTTP\/(?!1\.[01]\r?\n)\d+(\.\d+)?\r?\n/
 
 const malformed = (): AppError => new AppError('malformed_request', 'The request is not well-formed HTTP.')
 

@@ -54,6 +54,9 @@ function toAppError(error: unknown, maxBodyBytes: number): AppError {
       return new AppError('unsupported_media_type', 'This route takes no body of this media type.')
     case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
       return new AppError('malformed_request', 'The body is not as long as Content-Length says.')
+    case 'FST_ERR_NOT_FOUND':
+      // Our own handler answers for paths; this is a method that only Node's parser knows, such as those of RTSP.
+      return new AppError('malformed_request', 'The method is none of HTTP.')
     case 'FST_STATIC_FORBIDDEN_PATH':
       // A file beside those of the documentation page: what is not served is not there.
       return new AppError('route_not_found', 'There is no such route.')
