@@ -10,13 +10,19 @@ const LINE_FEED = 0x0a
 // All of them wait for the append gate at once, so a request must not fill it alone.
 const MAX_LINES = 10_000
 
+/** What one line asks for; lines count from 1, empty ones included. */
+export interface ImportLine {
+  line: number
+  append: StreamAppend
+}
+
 /**
  * Reads lines of events; empty lines are passed over. A pointer counts lines from 0.
  * @throws AppError `malformed_request`, `validation_failed`, `stream_id_invalid`, `payload_too_large`, `unstorable_value`
  */
-export function readImportLines(body: Buffer, limits: AppendLimits): StreamAppend[] {
+export function readImportLines(body: Buffer, limits: AppendLimits): ImportLine[] {
   const report = new Report()
-  const appends: StreamAppend[] = []
+  const lines: ImportLine[] = []
   let start = 0
   for (let line = 0; start < body.length; line++) {
     const found = body.indexOf(LINE_FEED, start)
@@ -24,11 +30,12 @@ export function readImportLines(body: Buffer, limits: AppendLimits): StreamAppen
     const text = body.subarray(start, end)
     start = end + 1
     if (isBlank(text)) continue
-    if (appends.length === MAX_LINES) throw validationFailed([{ pointer: '', rule: `at_most_${MAX_LINES}_lines` }])
-    appends.push(readImportedEvent(parseLine(text, line), `/${line}`, limits, report))
+    if (lines.length === MAX_LINES) throw validationFailed([{ pointer: '', rule: `at_most_${MAX_LINES}_lines` }])
+    const append = readImportedEvent(parseLine(text, line), `/${line}`, limits, report)
+    lines.push({ line: line + 1, append })
   }
   report.done()
-  return appends
+  return lines
 }
 
 const isBlank = (text: Buffer): boolean => text.every((byte) => byte === 0x20 || byte === 0x09 || byte === 0x0d)

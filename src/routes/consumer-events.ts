@@ -209,6 +209,9 @@ export function consumerEventRoutes(
     },
     async (request) => {
       const { delay_seconds: delaySeconds, ...rest } = request.body as Static<typeof NackSchema>
+      if (rest.reason !== undefined && !isStorable(rest.reason)) {
+        throw validationFailed([{ pointer: '/reason', rule: 'no_nul_or_lone_surrogate' }])
+      }
       const nacked = await consumers.nack(consumerName(request), {
         ...rest,
         ...(delaySeconds !== undefined && { delaySeconds }),
@@ -217,6 +220,9 @@ export function consumerEventRoutes(
     },
   )
 }
+
+/** Text that PostgreSQL can keep as it is. */
+const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes('\0')
 
 const progressBody = ({
   checkpoint,

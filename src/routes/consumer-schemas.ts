@@ -23,7 +23,7 @@ const token = Type.String({
   pattern: '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$',
   description: 'The lease, as the claim answered it.',
 })
-const start = Type.Union([Type.Integer({ minimum: 0 }), Type.Literal('head')], {
+const start = Type.Union([Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }), Type.Literal('head')], {
   description: 'The position after which it begins, 0 for the first event; `head`: only what comes from now on.',
 })
 
@@ -169,6 +169,7 @@ export const AckSchema = Type.Object(
     position: Type.Optional(
       Type.Integer({
         minimum: 0,
+        maximum: Number.MAX_SAFE_INTEGER,
         description: 'Everything up to here, inclusive. With `token`: those of the lease; all of it when absent.',
       }),
     ),
@@ -181,7 +182,11 @@ export const NackSchema = Type.Object(
     token,
     action: Type.Union([Type.Literal('retry'), Type.Literal('park')]),
     position: Type.Optional(
-      Type.Integer({ minimum: 1, description: 'The event that failed; everything of the lease when absent.' }),
+      Type.Integer({
+        minimum: 1,
+        maximum: Number.MAX_SAFE_INTEGER,
+        description: 'The event that failed; everything of the lease when absent.',
+      }),
     ),
     reason: Type.Optional(Type.String({ maxLength: 1_000, description: 'Kept with an event that is parked.' })),
     delay_seconds: Type.Optional(

@@ -4,7 +4,7 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import type { AppendLimits } from '../contract/append-body.ts'
-import { readImportLines } from '../contract/import-lines.ts'
+import { type ImportLine, readImportLines } from '../contract/import-lines.ts'
 import type { AppendOutcome, EventLog } from '../db/event-log.ts'
 import { AppError } from '../errors.ts'
 import { NDJSON_TYPE } from '../http/ndjson.ts'
@@ -61,10 +61,13 @@ export function importRoutes(app: FastifyInstance, { log, limits }: ImportRoutes
       },
     },
     async (request) => {
-      const appends = readImportLines(request.body as Buffer, limits)
-      const outcomes = await log.append(appends.map((append) => ({ appends: [append], checks: [] })))
+      const lines = readImportLines(request.body as Buffer, limits)
+      const outcomes = await log.append(lines.map(({ append }) => ({ appends: [append], checks: [] })))
       const isPartlyStored = outcomes.some((outcome) => outcome.kind === 'appended')
-      return summary(outcomes.map((outcome) => concluded(outcome, isPartlyStored)))
+      return summary(
+        lines,
+        outcomes.map((outcome) => concluded(outcome, isPartlyStored)),
+      )
     },
   )
 }
@@ -76,7 +79,7 @@ function concluded(outcome: AppendOutcome, isPartlyStored: boolean): Exclude<App
   throw isPartlyStored ? new AppError(code, message, { members: { outcome: 'unknown' }, cause }) : outcome.error
 }
 
-function summary(outcomes: Exclude<AppendOutcome, { kind: 'failed' }>[]) {
+function summary(lines: ImportLine[], outcomes: Exclude<AppendOutcome, { kind: 'failed' }>[]) {
   const failures: { line: number; code: string; detail: string }[] = []
   let stored = 0
   let alreadyStored = 0
@@ -88,7 +91,7 @@ function summary(outcomes: Exclude<AppendOutcome, { kind: 'failed' }>[]) {
       return
     }
     failed++
-    if (failures.length < MAX_FAILURES) failures.push({ line: i + 1, ...reason(outcome) })
+    if (failures.length < MAX_FAILURES) failures.push({ line: lines[i]?.line ?? 0, ...reason(outcome) })
   })
   return { stored, already_stored: alreadyStored, failed, failures }
 }
