@@ -14,13 +14,15 @@ export const SSE_TYPE = 'text/event-stream'
 /** What is counted: positions of the feed, or versions of a stream. */
 export type Counted = 'position' | 'version'
 
-// A reader that does not even take the goodbye is cut off after this.
+// A reader that does not take the goodbye is cut off after this. One that was too slow needs longer to get to it.
 const GOODBYE_MS = 2_000
+const SLOW_GOODBYE_MS = 30_000
 
 abstract class LiveAnswer implements LiveSink {
   protected readonly response: ServerResponse
   protected readonly counted: Counted
   readonly #requestId: string
+  #cut: NodeJS.Timeout | undefined
 
   constructor(reply: FastifyReply, type: string, counted: Counted) {
     this.response = reply.raw
@@ -67,8 +69,18 @@ abstract class LiveAnswer implements LiveSink {
       this.goodbye(reason, at, problem)
     }
     this.response.end()
-    const timer = setTimeout(() => this.response.destroy(), GOODBYE_MS)
-    this.response.once('close', () => clearTimeout(timer))
+    this.response.once('close', () => clearTimeout(this.#cut))
+    this.#cutAfter(reason === 'overflow' ? SLOW_GOODBYE_MS : GOODBYE_MS)
+  }
+
+  /** What was ended already must not hold up the end of the service. */
+  hurry(): void {
+    if (this.#cut !== undefined && !this.response.destroyed) this.#cutAfter(GOODBYE_MS)
+  }
+
+  #cutAfter(ms: number): void {
+    clearTimeout(this.#cut)
+    this.#cut = setTimeout(() => this.response.destroy(), ms)
   }
 
   protected write(bytes: string | Buffer): void {

@@ -97,8 +97,7 @@ export async function awaitPosition(request: FastifyRequest, reply: FastifyReply
   const { at_least: position, at_least_wait: seconds = AT_LEAST_WAIT_SECONDS } = request.query as LiveRead
   if (position === undefined) return
   const isVisible = await untilGone(reply, live, (signal) => live.hub.waitForPosition(position, seconds * 1000, signal))
-  if (!isVisible)
-    throw new AppError('not_yet_visible', `Position ${position} was not reached within ${seconds} seconds.`)
+  if (!isVisible) throw new AppError('not_yet_visible', `Position ${position} was not reached within ${seconds} s.`)
 }
 
 /** Runs a wait that ends early when the client goes away or the service drains. */
@@ -130,7 +129,10 @@ export function answerLive(
   if (reply.request.method === 'HEAD') return reply.type(form).send()
   const sink = form === SSE_TYPE ? new EventStream(reply, counted) : new LineStream(reply, counted)
   const follower = hub.follow(query, sink)
-  const close = lifecycle.openStream(reply.raw, () => follower.end('shutting_down'))
+  const close = lifecycle.openStream(reply.raw, () => {
+    follower.end('shutting_down')
+    sink.hurry()
+  })
   reply.raw.once('close', () => {
     close()
     follower.end('left')

@@ -77,8 +77,8 @@ class Live {
     return this.frames.filter(({ event }) => event === 'event')
   }
 
-  async until(condition: () => boolean): Promise<void> {
-    const deadline = Date.now() + 5_000
+  async until(condition: () => boolean, hangMs = 5_000): Promise<void> {
+    const deadline = Date.now() + hangMs
     while (!condition()) {
       if (Date.now() > deadline) throw new Error(`it did not come: ${this.text.slice(-500)}`)
       await sleep(5)
@@ -253,23 +253,45 @@ t.test('what can not be followed is refused before anything is sent', async (t) 
   at.close()
 })
 
-t.test('a reader that stops reading is ended with its cursor, and costs no memory', async (t) => {
+t.test('a reader that stops reading is ended with its cursor when it reads again, and costs no memory', async (t) => {
   const start = await headOf()
-  const { port } = new URL(url)
-  const socket = connect(Number(port), '127.0.0.1')
-  socket.write(`GET /events?after=${start} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n`)
+  const live = await Live.open(`/events?after=${start}`, sse)
+  t.teardown(() => live.close())
+  live.response.pause()
+  const data = 'x'.repeat(500_000)
+  for (let i = 0; i < 100; i++) await append('g', [{ type: 'Large', data }])
+  live.response.resume()
+  await live.until(() => live.isEnded, 30_000)
+  const positions = live.events().map(({ id }) => Number(id))
+  t.same(
+    positions,
+    positions.map((_, i) => start + 1 + i),
+  )
+  t.ok(positions.length < 50, `${positions.length} of 100 events were kept for it`)
+  const position = positions.at(-1)
+  t.same(live.frames.at(-1), { event: 'goodbye', data: `{"reason":"overflow","position":${position}}` })
+})
+
+t.test('a drain does not wait for a reader that was ended and takes nothing', async (t) => {
+  const app = await startTestApp()
+  t.teardown(app.close)
+  const socket = connect(app.port, '127.0.0.1')
+  t.teardown(() => socket.destroy())
+  socket.write('GET /events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n')
   await new Promise((resolve) => socket.once('data', resolve))
   socket.pause()
-  const followed = lifecycle.streams
-  const data = 'x'.repeat(500_000)
-  for (let i = 0; i < 40 && lifecycle.streams >= followed; i++) {
-    await append('g', [{ type: 'Large', data }])
-    await sleep(10)
+  for (let i = 0; i < 40; i++) {
+    await fetch(`${app.url}/streams/h/events`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ events: [{ type: 'Large', data: 'x'.repeat(500_000) }] }),
+    })
   }
-  const deadline = Date.now() + 5_000
-  while (lifecycle.streams >= followed && Date.now() < deadline) await sleep(20)
-  t.equal(lifecycle.streams, followed - 1, 'it was ended')
-  socket.destroy()
+  t.equal(app.lifecycle.streams, 1, 'it still has the time to read')
+  app.lifecycle.drain()
+  const deadline = Date.now() + 10_000
+  while (app.lifecycle.streams > 0 && Date.now() < deadline) await sleep(20)
+  t.equal(app.lifecycle.streams, 0)
 })
 
 t.test('a drain says goodbye with the cursor', async (t) => {
