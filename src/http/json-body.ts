@@ -8,9 +8,12 @@ import { validationFailed } from '../errors.ts'
 export function jsonBodies(app: FastifyInstance, parse: (body: Buffer) => unknown): void {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser<Buffer>('*', { parseAs: 'buffer' }, (request, body, done) => {
-    const { bodyTypes, isBodyOptional } = request.routeOptions.config
+    const { config, schema } = request.routeOptions
+    const { bodyTypes, isBodyOptional } = config
+    const needsBody = isBodyOptional !== true && (schema?.body !== undefined || bodyTypes !== undefined)
     try {
-      if (isBodyOptional === true && body.length === 0) return done(null, undefined)
+      // Many clients tell a content type with every request.
+      if (!needsBody && body.length === 0) return done(null, undefined)
       const value = bodyTypes === undefined ? parse(body) : body
       // Validation can't tell `null` from no body.
       if (isBodyOptional === true && value === null) throw validationFailed([{ pointer: '', rule: 'object' }])

@@ -29,6 +29,8 @@ export interface ConsumerRoutesOptions {
   consumers: ConsumerStore
 }
 
+const NoMembersSchema = Type.Object({}, { additionalProperties: false })
+
 const ParkedQuery = Type.Object({ after: numberParameter('Position; exclusive.'), limit: consumerLimit })
 
 /** `/consumers`, and what manages one of them. */
@@ -178,8 +180,12 @@ export function consumerRoutes(app: FastifyInstance, { consumers }: ConsumerRout
     app.post(
       `/consumers/:name/${verb}`,
       {
-        ...change,
-        schema: { ...change.schema, response: consumerAnswers({ 200: ref(ConsumerSchema) }, ...WRITE_PROBLEMS) },
+        config: { ...change.config, isBodyOptional: true },
+        schema: {
+          ...change.schema,
+          body: NoMembersSchema,
+          response: consumerAnswers({ 200: ref(ConsumerSchema) }, ...WRITE_PROBLEMS),
+        },
       },
       async (request) => consumerBody(await consumers.setPaused(consumerName(request), isPaused)),
     )

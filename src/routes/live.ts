@@ -97,7 +97,7 @@ export async function awaitPosition(request: FastifyRequest, reply: FastifyReply
   const { at_least: position, at_least_wait: seconds = AT_LEAST_WAIT_SECONDS } = request.query as LiveRead
   if (position === undefined) return
   const isVisible = await untilGone(reply, live, (signal) => live.hub.waitForPosition(position, seconds * 1000, signal))
-  if (!isVisible) throw new AppError('not_yet_visible', `Position ${position} was not reached within ${seconds} s.`)
+  if (!isVisible) throw new AppError('not_yet_visible', `Position ${position} has not been reached here.`)
 }
 
 /** Runs a wait that ends early when the client goes away or the service drains. */

@@ -91,6 +91,25 @@ t.test('a consumer is made, changed, listed and removed', async (t) => {
   t.equal((await call('DELETE', '/consumers/mailer')).status, 404)
 })
 
+t.test('where nothing has to be said a body may be absent or empty, also under a content type', async (t) => {
+  await make('silent')
+  const send = async (method: string, path: string, body?: string) => {
+    const headers = { 'content-type': 'application/json' }
+    return (await fetch(service.url + path, { method, headers, ...(body !== undefined && { body }) })).status
+  }
+  for (const verb of ['pause', 'resume', 'parked/replay']) {
+    const path = `/consumers/silent/${verb}`
+    t.same(
+      [await send('POST', path), await send('POST', path, ''), await send('POST', path, '{}')],
+      [200, 200, 200],
+      verb,
+    )
+    t.same([await send('POST', path, '{"x":1}'), await send('POST', path, '[')], [400, 400], verb)
+  }
+  t.equal(await send('POST', '/consumers/silent/ack'), 400, 'elsewhere one is needed')
+  t.equal(await send('DELETE', '/consumers/silent'), 204)
+})
+
 t.test('what is not a consumer is refused with its place', async (t) => {
   const refusals: [object, string][] = [
     [{ partitions: 65 }, '/partitions'],
