@@ -26,6 +26,7 @@ const WHY = {
   storeIsBackedUp: 'The store is backed up; it does not know by what.',
   noHttpBehind: 'What is behind the HTTP service knows nothing of HTTP; src/service.ts joins the two.',
   libraryIsNoServer: 'A program that uses the library must not load an HTTP server.',
+  rateLimitCounts: 'src/rate-limit counts tokens by a key; src/http says whose key it is, and answers.',
   jsonKnowsText: 'src/json knows text and nothing else, so that its speed and its rules can be judged alone.',
   clientStandsAlone:
     'The client runs in browsers and without the service: it may import its own files and nothing else.',
@@ -129,6 +130,13 @@ const LAYERS = {
     to('(routes|http|follow|backup|metrics)', WHY.contractIsBelow),
     packages('fastify|@fastify', WHY.contractIsBelow),
     to('db', WHY.partsAreHandedOver, types),
+    noSql,
+    noPrometheus,
+  ],
+  'src/rate-limit/**': [
+    ...aboveParts,
+    to('(routes|http|contract|follow|db|metrics|config|errors)', WHY.rateLimitCounts),
+    packages('fastify|@fastify', WHY.rateLimitCounts),
     noSql,
     noPrometheus,
   ],

@@ -8,6 +8,7 @@ import { cliReference } from './generators/cli.ts'
 import { clientTypes } from './generators/client-types.ts'
 import { errorsReference } from './generators/errors.ts'
 import { generatedFrom } from './generators/markdown.ts'
+import { routesReference } from './generators/routes.ts'
 import { schemaDescription } from './generators/schema.ts'
 import { envExample, settingsReference } from './generators/settings.ts'
 
@@ -16,6 +17,7 @@ const FILES: Record<string, () => string | Promise<string>> = {
   '.env.example': envExample,
   'docs/reference/settings.md': () => generatedFrom('src/config.ts') + settingsReference(),
   'docs/reference/errors.md': () => generatedFrom('src/errors.ts') + errorsReference(),
+  'docs/reference/routes.md': async () => generatedFrom('src/routes') + (await routesReference()),
   'migrations/schema.json': schemaDescription,
   'docs/reference/cli.md': () => generatedFrom('src/cli') + cliReference(),
   'openapi/openapi.json': buildOpenApi,

@@ -11,15 +11,21 @@ import type { PoolReport } from './db/pool-report.ts'
 import type { SnapshotStore } from './db/snapshot-store.ts'
 import type { FollowHub } from './follow/follow-hub.ts'
 import type { Authorizer } from './http/authorizer.ts'
+import { hstsHeader } from './http/browser-headers.ts'
+import { corsHeaders } from './http/cors.ts'
 import { type EdgeOptions, edge } from './http/edge.ts'
 import { jsonBodies } from './http/json-body.ts'
 import type { Lifecycle } from './http/lifecycle.ts'
 import { answerMalformed } from './http/malformed.ts'
 import { knowAllMethods, methodFallbacks } from './http/methods.ts'
 import { describeRoutes } from './http/openapi.ts'
+import type { Origins } from './http/origins.ts'
 import { errorHandler } from './http/problems.ts'
+import type { RateLimit } from './http/rate-limit.ts'
 import { requestIdOf } from './http/request-id.ts'
 import { type RequestLog, type RequestObserver, RequestReporter } from './http/request-report.ts'
+import type { KeyPair } from './http/tls-files.ts'
+import type { TrustProxy } from './http/trust-proxy.ts'
 import { answerBadTarget, answerNotFound, routeNotFound } from './http/unmatched.ts'
 import { parseJson } from './json/parse.ts'
 import { appendRoutes } from './routes/append.ts'
@@ -47,6 +53,14 @@ export interface AppParts {
   scrape: MetricsRoutesOptions['scrape']
   authorizer: Authorizer
   lifecycle: Lifecycle
+  /** Whose pages may use the service from a browser; nobody's when absent. */
+  origins?: Origins | undefined
+  /** Answers over TLS ask browsers to use nothing else. */
+  hasHsts?: boolean
+  rateLimit?: RateLimit | undefined
+  trustProxy?: TrustProxy | undefined
+  /** Serves HTTPS with it. */
+  tls?: KeyPair | undefined
   log: EventLog
   hub: FollowHub
   snapshots: SnapshotStore
@@ -67,8 +81,10 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
     authorizer: parts.authorizer,
     reporter: new RequestReporter(metrics, parts.requestLog),
     maxBodyBytes: limits.maxBodyBytes,
+    dress: dressOf(parts),
+    rateLimit: parts.rateLimit,
   }
-  const app = fastify(serverOptions(edgeOptions))
+  const app = fastify(serverOptions(edgeOptions, parts))
   // Node drops what comes after 2,000 headers in silence, an `If-Match` too; their size is limited anyway.
   app.server.maxHeadersCount = 0
 
@@ -126,21 +142,36 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
 const HEAD_TIMEOUT_MS = 15_000
 const ARRIVAL_TIMEOUT_MS = 60_000
 
-const serverOptions = (edgeOptions: EdgeOptions): FastifyHttpOptions<Server> => ({
-  // Requests are logged by the edge; what Fastify logs beside them are children per request, which cost too much.
-  logger: false,
-  bodyLimit: edgeOptions.maxBodyBytes,
-  requestTimeout: ARRIVAL_TIMEOUT_MS,
-  genReqId: ({ headers }) => requestIdOf(headers),
-  frameworkErrors: answerBadTarget(edgeOptions),
-  // Answered by `answerMalformed`; Fastify's own handler would answer first, and not as a problem.
-  clientErrorHandler: () => {},
-  return503OnClosing: false,
-  http: { requireHostHeader: false, headersTimeout: HEAD_TIMEOUT_MS, connectionsCheckingInterval: 5_000 },
-  routerOptions: {
-    // Too long a stream id is for the stream routes to refuse, in their words.
-    maxParamLength: maxHeaderSize,
-    // Read by the query schema of each route, which knows what is allowed.
-    querystringParser: (text) => text as never,
-  },
-})
+// Only what is asked for: with neither, an answer costs no call more.
+function dressOf({ origins, hasHsts = false }: AppParts): EdgeOptions['dress'] {
+  const cors = origins && corsHeaders(origins)
+  if (!hasHsts) return cors
+  return (request, reply) => {
+    cors?.(request, reply)
+    hstsHeader(request, reply)
+  }
+}
+
+function serverOptions(edgeOptions: EdgeOptions, { tls, trustProxy }: AppParts): FastifyHttpOptions<Server> {
+  const http = { requireHostHeader: false, headersTimeout: HEAD_TIMEOUT_MS, connectionsCheckingInterval: 5_000 }
+  return {
+    // Requests are logged by the edge; what Fastify logs beside them are children per request, which cost too much.
+    logger: false,
+    bodyLimit: edgeOptions.maxBodyBytes,
+    requestTimeout: ARRIVAL_TIMEOUT_MS,
+    genReqId: ({ headers }) => requestIdOf(headers),
+    frameworkErrors: answerBadTarget(edgeOptions),
+    // Answered by `answerMalformed`; Fastify's own handler would answer first, and not as a problem.
+    clientErrorHandler: () => {},
+    return503OnClosing: false,
+    // Its server has all that the plain one has.
+    ...(tls === undefined ? { http } : ({ https: { ...http, ...tls } } as object)),
+    ...(trustProxy && { trustProxy }),
+    routerOptions: {
+      // Too long a stream id is for the stream routes to refuse, in their words.
+      maxParamLength: maxHeaderSize,
+      // Read by the query schema of each route, which knows what is allowed.
+      querystringParser: (text) => text as never,
+    },
+  }
+}

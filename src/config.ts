@@ -77,6 +77,50 @@ export const Settings = Type.Object({
     ),
   ),
   ANNALS_TOKENS_FILE: Type.Optional(text('File with one such entry a line; a change is taken up within 10 seconds.')),
+  JWT_SECRET: Type.Optional(
+    Type.String({
+      minLength: 32,
+      secret: true,
+      description:
+        'Secret of JSON Web Tokens that are accepted beside `ANNALS_TOKENS`: signed by HS256, with `exp`, and their scopes in `scope`.',
+    }),
+  ),
+  JWT_EXPIRATION_HOURS: count('Longest lifetime of such a token.', 1, 24),
+  RATE_LIMIT_PER_SECOND: Type.Optional(
+    count(
+      'Requests that one client may make a second, by its token, else by its address; then 429. Absent: no limit. 100 is a good start where clients are not trusted.',
+      1,
+      100_000,
+    ),
+  ),
+  RATE_LIMIT_BURST: Type.Optional(count('Requests at once; twice `RATE_LIMIT_PER_SECOND` when absent.', 1, 1_000_000)),
+  RATE_LIMIT_FALLBACK: choice(
+    ['strict', 'local'],
+    'How each instance counts while Redis is lost: 10 requests a minute and client, or the limit as it is.',
+  ),
+  REDIS_URL: Type.Optional(
+    secret('Redis in which all instances count together; without it each counts by itself. Only for the rate limit.'),
+  ),
+  TRUST_PROXY: Type.Optional(
+    text(
+      'Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed: addresses and CIDR blocks, comma-separated, or how many hops.',
+    ),
+  ),
+  CORS_ALLOWED_ORIGINS: Type.Optional(
+    text(
+      'Comma-separated origins, such as `https://app.example.com`, whose pages may use the service from a browser; `*` for all, but not in production. Absent: none.',
+    ),
+  ),
+  TLS_CERT_FILE: Type.Optional(
+    text('Certificate (PEM, with its chain) to serve HTTPS with; a change is taken up within 10 seconds.'),
+  ),
+  TLS_KEY_FILE: Type.Optional(text('Private key (PEM) of that certificate.')),
+  ENABLE_HSTS: Type.Optional(
+    choice(
+      ['on', 'off', 'true', 'false'],
+      'Tell browsers to come over HTTPS only, in answers that went over it. Absent: on with `TLS_CERT_FILE`, off otherwise.',
+    ),
+  ),
   MAX_BODY_BYTES: bytes('Largest request body.', 64 * MIB),
   MAX_EVENT_BYTES: bytes('Largest data of one event.', 16 * MIB),
   MAX_METADATA_BYTES: bytes('Largest metadata of one event.', MIB),
@@ -123,6 +167,8 @@ const DEFAULTS: Partial<Settings> = {
   REQUEST_TIMEOUT_MS: 7_000,
   MIGRATION_LOCK_TIMEOUT_MS: 30_000,
   BACKUP_DIR: 'backups',
+  JWT_EXPIRATION_HOURS: 24,
+  RATE_LIMIT_FALLBACK: 'strict',
   MAX_BODY_BYTES: 5 * MIB,
   MAX_EVENT_BYTES: MIB,
   MAX_METADATA_BYTES: 64 * 1024,
@@ -219,7 +265,7 @@ export function allowed(schema: TSchema): string {
   if (schema['anyOf']) return `one of ${(schema['anyOf'] as TSchema[]).map((each) => each['const']).join(', ')}`
   if (schema['type'] === 'integer') return `a whole number from ${schema['minimum']} to ${schema['maximum']}`
   if (schema['pattern']) return `text that matches ${schema['pattern']}`
-  return 'text'
+  return schema['minLength'] > 1 ? `${schema['minLength']} characters or more` : 'text'
 }
 
 /** Each gives up before the next one does, so that the answer says what was really waited for. */
@@ -256,6 +302,12 @@ function checkTogether(settings: Settings, origins: Record<string, string>): voi
     if (url !== undefined && !/^postgres(ql)?:\/\//.test(url)) {
       throw new SettingsError(`${name} must be a URL that starts with postgres:// or postgresql://`)
     }
+  }
+  if (settings.REDIS_URL !== undefined && !/^rediss?:\/\//.test(settings.REDIS_URL)) {
+    throw new SettingsError('REDIS_URL must be a URL that starts with redis:// or rediss://')
+  }
+  if ((settings.TLS_CERT_FILE === undefined) !== (settings.TLS_KEY_FILE === undefined)) {
+    throw new SettingsError('TLS_CERT_FILE and TLS_KEY_FILE belong together: set both, or neither')
   }
   if (settings.DATABASE_DIRECT_URL !== undefined && settings.DATABASE_URL === undefined) {
     throw new SettingsError('DATABASE_DIRECT_URL is set, but DATABASE_URL is not: set both, or neither')

@@ -31,7 +31,7 @@ const catalogue = {
   unauthenticated: {
     status: 401,
     title: 'A valid token is needed',
-    hint: 'Send `Authorization: Bearer <token>` with a token from `ANNALS_TOKENS`.',
+    hint: 'Send `Authorization: Bearer <token>` with a token of `ANNALS_TOKENS`, or one that was signed with `JWT_SECRET` and has not expired.',
   },
   forbidden: {
     status: 403,
@@ -167,7 +167,7 @@ const catalogue = {
   rate_limited: {
     status: 429,
     title: 'Too many requests',
-    hint: 'Wait as long as `Retry-After` says.',
+    hint: 'Wait as long as `Retry-After` says; the headers `RateLimit` and `RateLimit-Policy` say what is left.',
     retryable: true,
   },
   headers_too_large: { status: 431, title: 'The headers are too large', hint: 'Send less than 16 KiB of headers.' },

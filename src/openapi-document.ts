@@ -1,12 +1,22 @@
+import type { FastifyInstance } from 'fastify'
 import { pino } from 'pino'
 import { buildApp } from './app.ts'
 import { loopbackAuthorizer } from './http/authorizer.ts'
 import { Lifecycle } from './http/lifecycle.ts'
 import { VERSION } from './version.ts'
 
-/** The OpenAPI document as text; puts the app together without anything behind it. */
+/** The OpenAPI document as text. */
 export async function buildOpenApi(): Promise<string> {
-  const app = await buildApp({
+  const app = await assembleApp()
+  await app.ready()
+  const document = app.swagger()
+  await app.close()
+  return `${JSON.stringify(document, null, 2)}\n`
+}
+
+/** The app without anything behind it, for what describes it. */
+export const assembleApp = (): Promise<FastifyInstance> =>
+  buildApp({
     version: VERSION,
     logger: pino({ enabled: false }),
     requestLog: { mode: 'off', slowMs: 0, write: () => {} },
@@ -24,11 +34,6 @@ export async function buildOpenApi(): Promise<string> {
     health: nobody,
     limits: { maxBodyBytes: 1, maxEvents: 1, maxEventBytes: 1, maxMetadataBytes: 1 },
   })
-  await app.ready()
-  const document = app.swagger()
-  await app.close()
-  return `${JSON.stringify(document, null, 2)}\n`
-}
 
 // Routes only hold on to what they are handed until a request comes, and none comes here.
 const nobody = {} as never

@@ -2,14 +2,13 @@
 
 import { type AppParts, buildApp } from './app.ts'
 import { type Backend, createBackend } from './backend.ts'
-import { type Settings, SettingsError } from './config.ts'
+import type { Settings } from './config.ts'
 import type { EmbeddedPostgres } from './db/embedded-postgres.ts'
-import { type Authorizer, isLoopbackName, loopbackAuthorizer, tokenAuthorizer } from './http/authorizer.ts'
+import { createGuard, type Guard } from './guard.ts'
 import { keepDeadline } from './http/deadline.ts'
 import { Lifecycle } from './http/lifecycle.ts'
 import { drain, listen } from './http/listen.ts'
 import { listenForMetrics } from './http/metrics-port.ts'
-import { Tokens } from './http/tokens.ts'
 import type { Log } from './logger.ts'
 import { CONTENT_TYPES, exposition } from './metrics/exposition.ts'
 import { httpMetrics } from './metrics/http.ts'
@@ -42,10 +41,9 @@ const DATABASE_SHARE_MS = 1_000
  * @throws SettingsError, or the system's error when a port can't be had
  */
 export async function startService({ settings, log }: ServiceOptions): Promise<Service> {
-  const { authorizer, tokens } = authorizerFor(settings)
-  tokens?.watch(log.logger)
   const lifecycle = new Lifecycle()
   const registry = createRegistry()
+  const guard = await createGuard({ settings, logger: log.logger, registry })
   const metrics = httpMetrics(registry, { inFlight: () => lifecycle.inFlight, streams: () => lifecycle.streams })
   processMetrics(registry, VERSION)
   const scrape: MetricsRoutesOptions['scrape'] = async (format) => ({
@@ -60,7 +58,7 @@ export async function startService({ settings, log }: ServiceOptions): Promise<S
     requestLog: { mode: settings.LOG_REQUESTS, slowMs: settings.SLOW_REQUEST_MS, write: log.writeLine },
     metrics,
     scrape,
-    authorizer,
+    ...guard.parts,
     lifecycle,
     log: backend.log,
     hub: backend.hub,
@@ -69,7 +67,7 @@ export async function startService({ settings, log }: ServiceOptions): Promise<S
     snapshotEvery: settings.SNAPSHOT_EVERY,
     migrations: { migrations: backend.migrations, isHttpEnabled: () => mayMigrateOverHttp(settings) },
     pool: backend.pool,
-    health: () => healthOf(lifecycle, backend),
+    health: () => healthOf(lifecycle, backend, guard),
     limits: limitsOf(settings),
   })
 
@@ -80,9 +78,11 @@ export async function startService({ settings, log }: ServiceOptions): Promise<S
     url = await listen(app, settings.HOST, settings.PORT)
   } catch (error) {
     await metricsPort?.close()
+    guard.close()
     throw error
   }
   const stopDeadline = keepDeadline(lifecycle, settings.REQUEST_TIMEOUT_MS)
+  guard.watch(app.server)
   log.logger.info({ url, metrics_url: metricsPort?.url }, 'listening')
 
   // A database that is somewhere else is asked as it is; its answers are better than ours.
@@ -101,7 +101,7 @@ export async function startService({ settings, log }: ServiceOptions): Promise<S
     })
     stopDeadline()
     await metricsPort?.close()
-    tokens?.close()
+    guard.close()
     await backend.close(Math.max(0, deadlineAt - performance.now()) / 2)
     log.logger.info('stopped')
   }
@@ -117,7 +117,13 @@ export async function startService({ settings, log }: ServiceOptions): Promise<S
   }
 }
 
-function healthOf(lifecycle: Lifecycle, backend: Backend): HealthReport {
+function healthOf(lifecycle: Lifecycle, backend: Backend, guard: Guard): HealthReport {
+  const report = storeHealthOf(lifecycle, backend)
+  const { checks, degraded } = guard.health()
+  return { ...report, degraded: [...report.degraded, ...degraded], checks: { ...report.checks, ...checks } }
+}
+
+function storeHealthOf(lifecycle: Lifecycle, backend: Backend): HealthReport {
   const snapshot = backend.health()
   if (snapshot !== undefined) return snapshot
   const notReady: HealthReport['notReady'] = lifecycle.isDraining ? ['starting', 'draining'] : ['starting']
@@ -128,18 +134,6 @@ function healthOf(lifecycle: Lifecycle, backend: Backend): HealthReport {
     degraded: [],
     checks: { service: { not_ready: notReady } },
   }
-}
-
-function authorizerFor(settings: Readonly<Settings>): { authorizer: Authorizer; tokens: Tokens | undefined } {
-  const sources = { list: settings.ANNALS_TOKENS, file: settings.ANNALS_TOKENS_FILE }
-  if (Tokens.areConfigured(sources)) {
-    const tokens = new Tokens(sources)
-    return { authorizer: tokenAuthorizer(tokens), tokens }
-  }
-  if (isLoopbackName(settings.HOST)) return { authorizer: loopbackAuthorizer(), tokens: undefined }
-  throw new SettingsError(
-    `HOST is ${JSON.stringify(settings.HOST)}, which others can reach: set ANNALS_TOKENS (for instance admin:<a secret of 16 or more characters>) or ANNALS_TOKENS_FILE, or listen on 127.0.0.1`,
-  )
 }
 
 // On by default where the database is ours alone.

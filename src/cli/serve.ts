@@ -77,7 +77,8 @@ function withHint(error: NodeJS.ErrnoException, { HOST, PORT }: Readonly<Setting
 /** What to try next; on standard error, so that standard output stays JSON lines. */
 function greeting({ url, embedded }: Service, settings: Readonly<Settings>): string {
   const server = embedded()
-  const needsToken = settings.ANNALS_TOKENS !== undefined || settings.ANNALS_TOKENS_FILE !== undefined
+  const { ANNALS_TOKENS, ANNALS_TOKENS_FILE, JWT_SECRET } = settings
+  const needsToken = (ANNALS_TOKENS ?? ANNALS_TOKENS_FILE ?? JWT_SECRET) !== undefined
   const token = needsToken ? ` -H "authorization: Bearer $TOKEN"` : ''
   return [
     '',

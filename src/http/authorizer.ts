@@ -3,7 +3,10 @@
 
 import type { FastifyRequest } from 'fastify'
 import { AppError } from '../errors.ts'
-import { type Grant, SCOPES, type Scope, type Tokens } from './tokens.ts'
+import type { Jwts } from './jwts.ts'
+import type { Origins } from './origins.ts'
+import { type Caller, EVERYTHING, NOTHING, type Scope } from './scopes.ts'
+import { digestOf, type Tokens } from './tokens.ts'
 
 /** One scope, or several of which one is enough; null: open to everybody. */
 export type RouteScope = Scope | readonly Scope[] | null
@@ -15,32 +18,38 @@ export interface Authorizer {
   forScope(scope: RouteScope): Authorize
 }
 
-const NOBODY: Grant = new Set()
-const EVERYTHING: Grant = new Set(SCOPES)
 const BEARER = /^bearer[ \t]+([\x21-\x7e]+)[ \t]*$/i
 
-/** Asks for a token on every route that has a scope. */
-export function tokenAuthorizer(tokens: Tokens): Authorizer {
-  const grantOf = (request: FastifyRequest): Grant | undefined => {
-    const [, token] = BEARER.exec(request.headers.authorization ?? '') ?? []
-    if (token === undefined) return undefined
-    const grant = tokens.grantOf(token)
-    return grant.size === 0 ? undefined : grant
+/** Asks for a token on every route that has a scope: one of `tokens`, or a JSON Web Token. */
+export function tokenAuthorizer(tokens: Tokens, jwts?: Jwts): Authorizer {
+  const identify = (request: FastifyRequest): Caller | string => {
+    const { authorization } = request.headers
+    if (authorization === undefined) return 'This route needs a token.'
+    const [, token] = BEARER.exec(authorization) ?? []
+    if (token === undefined) return UNKNOWN
+    const digest = digestOf(token)
+    return tokens.holderOf(digest) ?? jwts?.read(token, digest) ?? UNKNOWN
+  }
+  const enter = (request: FastifyRequest): string | undefined => {
+    const caller = identify(request)
+    const isKnown = typeof caller !== 'string'
+    request.grant = isKnown ? caller.grant : NOTHING
+    request.callerKey = isKnown ? caller.key : undefined
+    return isKnown ? undefined : caller
   }
   return {
     forScope(scope) {
       if (scope === null) {
         return (request) => {
-          request.grant = grantOf(request) ?? NOBODY
+          enter(request)
           return undefined
         }
       }
       const scopes = [scope].flat() as Scope[]
       return (request) => {
-        const grant = grantOf(request)
-        if (grant === undefined) return unauthenticated(request)
-        request.grant = grant
-        return scopes.some((each) => grant.has(each)) ? undefined : forbidden(scopes)
+        const reason = enter(request)
+        if (reason !== undefined) return unauthenticated(reason)
+        return scopes.some((each) => request.grant.has(each)) ? undefined : forbidden(scopes)
       }
     },
   }
@@ -48,13 +57,15 @@ export function tokenAuthorizer(tokens: Tokens): Authorizer {
 
 /**
  * Allows everything to callers on this machine. The `Host` has to be a loopback name, or a page whose name is made to
- * point at 127.0.0.1 (DNS rebinding) could read the store; and what a browser says comes from another site is refused.
+ * point at 127.0.0.1 (DNS rebinding) could read the store; and what a browser says comes from another site is refused,
+ * unless the site is one of `origins`.
  */
-export function loopbackAuthorizer(): Authorizer {
+export function loopbackAuthorizer(origins?: Origins): Authorizer {
   const authorize: Authorize = (request) => {
     request.grant = EVERYTHING
     const { host, origin } = request.headers
     if (host !== undefined && !isLoopbackHost(host)) return notLocal('Host')
+    if (origin !== undefined && origins?.has(origin) === true) return undefined
     if (origin !== undefined && !isLoopbackHost(origin.replace(/^https?:\/\//, ''))) return notLocal('Origin')
     if (request.headers['sec-fetch-site'] === 'cross-site' && !isNavigation(request)) return notLocal('Sec-Fetch-Site')
     return undefined
@@ -83,14 +94,10 @@ export function isLoopbackName(name: string): boolean {
   )
 }
 
-const unauthenticated = (request: FastifyRequest): AppError =>
-  new AppError(
-    'unauthenticated',
-    request.headers.authorization === undefined
-      ? 'This route needs a token.'
-      : 'The Authorization header holds no token that is known here.',
-    { headers: { 'www-authenticate': 'Bearer' } },
-  )
+const UNKNOWN = 'The Authorization header holds no token that is known here.'
+
+const unauthenticated = (reason: string): AppError =>
+  new AppError('unauthenticated', reason, { headers: { 'www-authenticate': 'Bearer' } })
 
 const forbidden = (scopes: readonly Scope[]): AppError =>
   new AppError('forbidden', `The token lacks the scope ${scopes.join(' or ')}.`, { members: { scope: scopes[0] } })

@@ -5,10 +5,12 @@ import { type TSchema, Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import type { Authorizer, RouteScope } from './authorizer.ts'
 import { bodyPolicy } from './body-policy.ts'
+import { BROWSER_HEADERS } from './browser-headers.ts'
 import { checkHeaders } from './headers.ts'
 import type { Lifecycle } from './lifecycle.ts'
+import type { RateLimit } from './rate-limit.ts'
 import { type RequestReporter, requestEnds } from './request-report.ts'
-import type { Grant } from './tokens.ts'
+import type { Grant } from './scopes.ts'
 import { validatorCompiler } from './validation.ts'
 
 declare module 'fastify' {
@@ -21,6 +23,8 @@ declare module 'fastify' {
     isBodyOptional?: boolean
     /** Answered in every phase of the service: probes, metrics, documents. */
     isAlwaysOpen?: boolean
+    /** Not counted by the rate limit: probes and metrics. */
+    isUnlimited?: boolean
     /** Answers carry `Cache-Control: no-store`. */
     isNeverCached?: boolean
     /** Media types that a success can have beside JSON, a line or an event at a time; documents only. */
@@ -35,6 +39,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** What the caller may do. */
     grant: Grant
+    /** Stands for the token of the caller; undefined without one. */
+    callerKey: string | undefined
   }
 }
 
@@ -43,11 +49,16 @@ export interface EdgeOptions {
   authorizer: Authorizer
   reporter: RequestReporter
   maxBodyBytes: number
+  /** Adds headers that depend on who asks; undefined when there are none. */
+  dress?: ((request: FastifyRequest, reply: FastifyReply) => void) | undefined
+  /** Undefined for no limit. */
+  rateLimit?: RateLimit | undefined
 }
 
 /** Adds the edge to every route that is registered after it. @throws Error for a route without a scope */
 export function edge(app: FastifyInstance, options: EdgeOptions): void {
   app.decorateRequest('grant', null as unknown as Grant)
+  app.decorateRequest('callerKey', undefined)
   app.addHook('onRoute', (route) => {
     const config = route.config ?? {}
     if (config.scope === undefined) throw new Error(`${String(route.method)} ${route.url} declares no scope`)
@@ -77,17 +88,21 @@ function enterRoute(route: RouteOptions, options: EdgeOptions) {
   } = route.config ?? {}
   const checkBody = isMethodFallback ? undefined : bodyPolicy(route, options.maxBodyBytes)
   const authorize = authorizer.forScope(scope as RouteScope)
+  const rateLimit = route.config?.isUnlimited === true ? undefined : options.rateLimit
+  const isRead = [route.method].flat().some((method) => method === 'GET' || method === 'HEAD')
 
   return (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void => {
     enter(request, reply, options, route.url)
     if (takesTime) lifecycle.takeTime(reply.raw)
+    if (isRead) reply.headers(BROWSER_HEADERS)
     if (isNeverCached) reply.header('cache-control', 'no-store')
     const error =
       checkHeaders(request.raw) ??
       (isMethodFallback ? undefined : authorize(request)) ??
       (isAlwaysOpen ? undefined : lifecycle.refusal()) ??
       checkBody?.(request.raw)
-    if (error === undefined) done()
+    if (rateLimit !== undefined) rateLimit(request, reply, (tooMany) => done(tooMany ?? error))
+    else if (error === undefined) done()
     else done(error)
   }
 }
@@ -96,6 +111,7 @@ function enter(request: FastifyRequest, reply: FastifyReply, options: EdgeOption
   const response = reply.raw
   reply.header('x-request-id', request.id)
   reply.header('x-content-type-options', 'nosniff')
+  options.dress?.(request, reply)
   if (options.lifecycle.isDraining) reply.header('connection', 'close')
   options.lifecycle.enter(response)
   options.reporter.begin(request.raw, response, request.id, route)

@@ -15,14 +15,15 @@ export async function listen(app: FastifyInstance, host: string, port: number): 
       resolve()
     })
   })
-  return urlOf(app.server.address() as AddressInfo)
+  const scheme = 'setSecureContext' in app.server ? 'https' : 'http'
+  return urlOf(app.server.address() as AddressInfo, scheme)
 }
 
 /** A URL that a person on this machine can open. */
-export function urlOf({ address, port }: AddressInfo): string {
+export function urlOf({ address, port }: AddressInfo, scheme = 'http'): string {
   const isEverywhere = address === '0.0.0.0' || address === '::'
   const host = isEverywhere ? 'localhost' : address.includes(':') ? `[${address}]` : address
-  return `http://${host}:${port}`
+  return `${scheme}://${host}:${port}`
 }
 
 export interface DrainTimes {

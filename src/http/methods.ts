@@ -3,6 +3,7 @@
 import { METHODS } from 'node:http'
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify'
 import { AppError } from '../errors.ts'
+import { answerPreflight } from './cors.ts'
 
 /** Makes every method that Node parses routable, and notes the paths. Has to run before any route is added. */
 export function knowAllMethods(app: FastifyInstance): Set<string> {
@@ -30,6 +31,7 @@ export function methodFallbacks(app: FastifyInstance, paths: Set<string>): void 
       config: { scope: null, isMethodFallback: true, isAlwaysOpen: true },
       onRequest: (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => {
         if (request.method !== 'OPTIONS') return done(methodNotAllowed(request.method, allowed))
+        answerPreflight(request, reply, allowed)
         reply.code(204).header('allow', allowed).send()
       },
       // Never reached: the hook above answers, so that no body is read first.

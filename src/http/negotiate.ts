@@ -1,4 +1,11 @@
+import type { FastifyReply } from 'fastify'
 import { AppError } from '../errors.ts'
+
+/** Says that the answer depends on a request header, beside those named already. */
+export function varyBy(reply: FastifyReply, header: string): void {
+  const known = reply.getHeader('vary')
+  reply.header('vary', known === undefined ? header : `${known as string}, ${header}`)
+}
 
 interface Range {
   type: string

@@ -12,6 +12,7 @@ interface EdgeNotes {
   scopes: string[]
   takesBody: boolean
   isAlwaysOpen: boolean
+  isUnlimited: boolean
   isBodyOptional: boolean
   ignoresParameters: boolean
   bodyTypes: readonly string[] | undefined
@@ -62,7 +63,7 @@ export async function describeRoutes(app: FastifyInstance, version: string): Pro
             type: 'http',
             scheme: 'bearer',
             description:
-              'A token of `ANNALS_TOKENS`. Without any token configured the service listens on loopback only, and needs none.',
+              'A token of `ANNALS_TOKENS`, or a JSON Web Token signed with `JWT_SECRET`. Without any of them configured the service listens on loopback only, and needs none.',
           },
         },
       },
@@ -103,6 +104,7 @@ function withNotes(schema: FastifySchema | undefined, route: RouteNotes): Fastif
     takesBody: schema?.body !== undefined || config.bodyTypes !== undefined,
     isAlwaysOpen: config.isAlwaysOpen === true,
     isBodyOptional: config.isBodyOptional === true,
+    isUnlimited: config.isUnlimited === true,
     ignoresParameters: querystring?.['additionalProperties'] === true,
     bodyTypes: config.bodyTypes,
     streamTypes: config.streamTypes ?? [],
@@ -120,6 +122,7 @@ interface RouteNotes {
     scope?: string | readonly string[] | null
     isAlwaysOpen?: boolean
     isBodyOptional?: boolean
+    isUnlimited?: boolean
     bodyTypes?: readonly string[]
     streamTypes?: readonly string[]
   }
@@ -165,6 +168,7 @@ function completeOperation(operation: Operation): void {
   }
   if (!notes.ignoresParameters) add('validation_failed')
   if (notes.scopes.length > 0) add('unauthenticated', 'forbidden')
+  if (!notes.isUnlimited) add('rate_limited')
   if (notes.takesBody) add('payload_too_large', 'unsupported_media_type')
   if (!notes.isAlwaysOpen) add('database_unavailable', 'shutting_down')
   for (const [status, each] of [...codes].sort(([a], [b]) => a - b)) {
@@ -197,6 +201,7 @@ function problemResponse(codes: ErrorCode[], status?: number, description?: stri
     headers: {
       'X-Request-Id': { schema: { type: 'string' } },
       ...(codes.some((code) => ERRORS[code].retryable) ? { 'Retry-After': { schema: { type: 'integer' } } } : {}),
+      ...(codes.includes('rate_limited') ? { RateLimit: { schema: { type: 'string' } } } : {}),
       ...(codes.includes('unauthenticated') ? { 'WWW-Authenticate': { schema: { type: 'string' } } } : {}),
     },
     content: {

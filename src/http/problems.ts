@@ -3,6 +3,7 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import { AppError, ERRORS, problemJson } from '../errors.ts'
+import { BROWSER_HEADERS } from './browser-headers.ts'
 import type { Lifecycle } from './lifecycle.ts'
 
 const PROBLEM_TYPE = 'application/problem+json'
@@ -15,6 +16,7 @@ export function renderProblem(error: AppError, requestId: string): { headers: Re
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
     'x-request-id': requestId,
+    ...BROWSER_HEADERS,
     ...(ERRORS[error.code].retryable ? { 'retry-after': RETRY_AFTER_SECONDS } : {}),
     ...error.headers,
   }

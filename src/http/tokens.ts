@@ -5,19 +5,17 @@ import { hash, timingSafeEqual } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { SettingsError } from '../config.ts'
-
-export const SCOPES = ['read', 'append', 'metrics', 'admin'] as const
-export type Scope = (typeof SCOPES)[number]
-
-/** Which scopes a caller has; `admin` includes all. */
-export type Grant = ReadonlySet<Scope>
-
-const EVERYTHING: Grant = new Set(SCOPES)
+import { type Caller, grantOf, isScope, SCOPES, type Scope } from './scopes.ts'
 
 interface Entry {
   /** SHA-256 of the token. */
   digest: Buffer
   scopes: readonly Scope[]
+}
+
+interface Holder {
+  digest: Buffer
+  caller: Caller
 }
 
 const RULE = `scope[+scope]:token, with scopes of ${SCOPES.join(', ')} and a token of 16 or more visible ASCII characters, or sha256:<64 hex digits>`
@@ -40,8 +38,8 @@ export interface TokenLog {
 export class Tokens {
   readonly #listed: readonly Entry[]
   readonly #file: string | undefined
-  #fileText = ''
-  #fromFile: readonly Entry[] = []
+  #fileDigest: Buffer | undefined
+  #holders: readonly Holder[] = []
   #timer: NodeJS.Timeout | undefined
   #complaint = ''
 
@@ -49,14 +47,17 @@ export class Tokens {
   constructor({ list, file }: TokenSources) {
     this.#listed = list === undefined ? [] : readEntries(list.split(','), 'ANNALS_TOKENS', 'entry')
     this.#file = file
+    this.#holders = holdersOf(this.#listed)
     if (file === undefined) return
+    let text: string
     try {
-      this.#fileText = readFileSync(file, 'utf8')
+      text = readFileSync(file, 'utf8')
     } catch (error) {
       throw new SettingsError(`ANNALS_TOKENS_FILE can't be read: ${(error as NodeJS.ErrnoException).code}`)
     }
-    this.#fromFile = readFileEntries(this.#fileText)
-    if (this.#fromFile.length === 0 && this.#listed.length === 0) {
+    this.#holders = holdersOf([...this.#listed, ...readFileEntries(text)])
+    this.#fileDigest = digestOf(text)
+    if (this.#holders.length === 0) {
       throw new SettingsError(`ANNALS_TOKENS_FILE holds no token; a line must be ${RULE}`)
     }
   }
@@ -66,16 +67,11 @@ export class Tokens {
     return list !== undefined || file !== undefined
   }
 
-  /** What the holder of `token` may do; an empty grant when nobody knows it. */
-  grantOf(token: string): Grant {
-    const digest = hash('sha256', token, 'buffer')
-    const scopes = new Set<Scope>()
-    for (const entries of [this.#listed, this.#fromFile]) {
-      for (const entry of entries) {
-        if (timingSafeEqual(entry.digest, digest)) for (const scope of entry.scopes) scopes.add(scope)
-      }
-    }
-    return scopes.has('admin') ? EVERYTHING : scopes
+  /** Who holds the token with this SHA-256; undefined when nobody does. */
+  holderOf(digest: Buffer): Caller | undefined {
+    let caller: Caller | undefined
+    for (const holder of this.#holders) if (timingSafeEqual(holder.digest, digest)) caller = holder.caller
+    return caller
   }
 
   /** Takes up changes of the file from now on. */
@@ -94,10 +90,11 @@ export class Tokens {
   async #reload(log: TokenLog): Promise<void> {
     try {
       const text = await readFile(this.#file as string, 'utf8')
-      if (text === this.#fileText) return
+      const digest = digestOf(text)
+      if (this.#fileDigest?.equals(digest)) return
       const entries = readFileEntries(text)
-      this.#fromFile = entries
-      this.#fileText = text
+      this.#holders = holdersOf([...this.#listed, ...entries])
+      this.#fileDigest = digest
       this.#complaint = ''
       log.info({ tokens: entries.length }, 'ANNALS_TOKENS_FILE changed and was taken up')
     } catch (error) {
@@ -108,6 +105,25 @@ export class Tokens {
     }
   }
 }
+
+/** Its SHA-256. */
+export const digestOf = (token: string): Buffer => hash('sha256', token, 'buffer')
+
+// A token that is there twice has the scopes of both.
+function holdersOf(entries: readonly Entry[]): Holder[] {
+  const scopes = new Map<string, Scope[]>()
+  for (const entry of entries) {
+    const hex = entry.digest.toString('hex')
+    scopes.set(hex, [...(scopes.get(hex) ?? []), ...entry.scopes])
+  }
+  return [...scopes].map(([hex, names]) => ({
+    digest: Buffer.from(hex, 'hex'),
+    caller: { grant: grantOf(names), key: keyOf(hex) },
+  }))
+}
+
+/** Stands for a token in counters: half of its hash is enough to tell it from others, and no use to anybody. */
+export const keyOf = (hex: string): string => `token:${hex.slice(0, 32)}`
 
 const readFileEntries = (text: string): Entry[] =>
   readEntries(
@@ -131,10 +147,10 @@ function readEntry(text: string): Entry | undefined {
   const [, names, secret] = /^([a-z+]+):(.+)$/.exec(text) ?? []
   if (names === undefined || secret === undefined) return undefined
   const scopes = names.split('+')
-  if (!scopes.every((name): name is Scope => (SCOPES as readonly string[]).includes(name))) return undefined
+  if (!scopes.every(isScope)) return undefined
   if (secret.startsWith('sha256:')) {
     const hex = secret.slice('sha256:'.length)
     return /^[0-9a-f]{64}$/i.test(hex) ? { digest: Buffer.from(hex, 'hex'), scopes } : undefined
   }
-  return /^[\x21-\x7e]{16,}$/.test(secret) ? { digest: hash('sha256', secret, 'buffer'), scopes } : undefined
+  return /^[\x21-\x7e]{16,}$/.test(secret) ? { digest: digestOf(secret), scopes } : undefined
 }

@@ -11,8 +11,12 @@ export function answerNotFound(options: EdgeOptions) {
   return (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void => {
     enterUnmatched(request, reply, options)
     const error = checkHeaders(request.raw)
-    if (error === undefined && isServerWide(request)) answerServerWide(reply)
-    else done(error ?? routeNotFound())
+    const answer = (tooMany?: AppError): void => {
+      if (tooMany === undefined && error === undefined && isServerWide(request)) answerServerWide(reply)
+      else done(tooMany ?? error ?? routeNotFound())
+    }
+    if (options.rateLimit === undefined) answer()
+    else options.rateLimit(request, reply, answer)
   }
 }
 
@@ -20,7 +24,10 @@ export function answerNotFound(options: EdgeOptions) {
 export function answerBadTarget(options: EdgeOptions) {
   return (_error: Error, request: FastifyRequest, reply: FastifyReply): void => {
     enterUnmatched(request, reply, options)
-    sendProblem(reply, checkHeaders(request.raw) ?? badTarget(request.raw.url ?? ''))
+    const answer = (tooMany?: AppError): void =>
+      sendProblem(reply, tooMany ?? checkHeaders(request.raw) ?? badTarget(request.raw.url ?? ''))
+    if (options.rateLimit === undefined) answer()
+    else options.rateLimit(request, reply, answer)
   }
 }
 

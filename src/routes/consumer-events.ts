@@ -6,7 +6,7 @@ import type { Claim, ConsumerBatch, ConsumerFilter, ConsumerStore, Progress } fr
 import { AppError, validationFailed } from '../errors.ts'
 import { predicateOf } from '../follow/event-filter.ts'
 import { SSE_TYPE } from '../http/live-answer.ts'
-import { negotiate } from '../http/negotiate.ts'
+import { negotiate, varyBy } from '../http/negotiate.ts'
 import { queryError } from '../http/query.ts'
 import {
   consumerAnswers,
@@ -77,7 +77,7 @@ export function consumerEventRoutes(
     async (request, reply) => {
       const name = consumerName(request)
       const { limit = DEFAULT_LIMIT, wait } = request.query as Static<typeof NextQuery>
-      reply.header('vary', 'Accept')
+      varyBy(reply, 'Accept')
       if (negotiate(request.headers.accept, ['application/json', SSE_TYPE]) === SSE_TYPE)
         return follow(request, reply, name)
       const batch = await nextEvents(

@@ -8,6 +8,7 @@ import type { EventLog, FeedPage, FeedQuery, FeedText } from '../db/event-log.ts
 import { AppError, validationFailed } from '../errors.ts'
 import { type FeedFilter, predicateOf } from '../follow/event-filter.ts'
 import { type LinePage, NDJSON_TYPE, sendLines } from '../http/ndjson.ts'
+import { varyBy } from '../http/negotiate.ts'
 import { PREFIX_PARAMETERS, queryError } from '../http/query.ts'
 import { EventSchema, FeedPageSchema } from './event-schemas.ts'
 import {
@@ -97,7 +98,7 @@ export function eventRoutes(app: FastifyInstance, { log, ...live }: EventRoutesO
     },
     async (request, reply) => {
       const read = request.query as FeedRead
-      reply.header('vary', 'Accept')
+      varyBy(reply, 'Accept')
       const form = formOf(request, read)
       const query = feedQuery(read, form === NDJSON_TYPE)
       await awaitPosition(request, reply, live)

@@ -8,7 +8,7 @@ import { problems } from './schemas.ts'
 
 export const NOT_READY_REASONS = ['starting', 'database', 'migrations', 'draining', 'read_only'] as const
 export type NotReadyReason = (typeof NOT_READY_REASONS)[number]
-export type DegradedReason = 'database_full'
+export type DegradedReason = 'database_full' | 'rate_limit'
 
 /** What is known at the moment, without asking anybody. */
 export interface HealthReport {
@@ -30,7 +30,7 @@ export interface HealthRoutesOptions {
 
 const Ignored = Type.Object({}, { additionalProperties: true })
 const JSON_TYPE = 'application/json; charset=utf-8'
-const probe = { scope: null, isAlwaysOpen: true, isNeverCached: true } as const
+const probe = { scope: null, isAlwaysOpen: true, isUnlimited: true, isNeverCached: true } as const
 
 const Health = Type.Object(
   {

@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { formatFor, type Scrape } from '../http/metrics-port.ts'
+import { varyBy } from '../http/negotiate.ts'
 import { problems } from './schemas.ts'
 
 export interface MetricsRoutesOptions {
@@ -12,7 +13,7 @@ export function metricsRoutes(app: FastifyInstance, { scrape }: MetricsRoutesOpt
   app.get(
     '/metrics',
     {
-      config: { scope: ['metrics', 'read'], isAlwaysOpen: true, isNeverCached: true },
+      config: { scope: ['metrics', 'read'], isAlwaysOpen: true, isUnlimited: true, isNeverCached: true },
       schema: {
         operationId: 'getMetrics',
         tags: ['operations'],
@@ -25,7 +26,8 @@ export function metricsRoutes(app: FastifyInstance, { scrape }: MetricsRoutesOpt
     async (request, reply) => {
       const { contentType, body } = await scrape(formatFor(request.headers.accept))
       // A Buffer keeps the content type as it is.
-      return reply.header('vary', 'Accept').type(contentType).send(Buffer.from(body))
+      varyBy(reply, 'Accept')
+      return reply.type(contentType).send(Buffer.from(body))
     },
   )
 }

@@ -7,6 +7,7 @@ import { checkStreamId, streamNotFound } from '../contract/stream-id.ts'
 import type { EventLog, StreamPage, StreamQuery } from '../db/event-log.ts'
 import type { SnapshotStore } from '../db/snapshot-store.ts'
 import { type LinePage, NDJSON_TYPE, sendLines } from '../http/ndjson.ts'
+import { varyBy } from '../http/negotiate.ts'
 import { StreamListSchema, StreamPageSchema, StreamParams, StreamStandingSchema } from './event-schemas.ts'
 import {
   answerLive,
@@ -89,7 +90,7 @@ export function streamRoutes(app: FastifyInstance, { log, snapshots, ...live }: 
     async (request, reply) => {
       const streamId = checkStreamId((request.params as { stream_id: string }).stream_id)
       const read = request.query as StreamRead
-      reply.header('vary', 'Accept')
+      varyBy(reply, 'Accept')
       const form = formOf(request, read)
       const query = streamQuery(streamId, read, form === NDJSON_TYPE)
       await awaitPosition(request, reply, live)
