@@ -111,6 +111,17 @@ export class MeasuredPool {
     })
   }
 
+  /** Whether who has this connection may use it again without giving it back in between: nobody else waits for one. */
+  canStay(handed: pg.PoolClient): boolean {
+    const client = handed as unknown as MeasuredClient
+    return (
+      this.#waiters.length === 0 &&
+      !this.#isEnding &&
+      this.#isCurrent(client) &&
+      client.expiresAt >= performance.now()
+    )
+  }
+
   /** One statement on a connection of its own. One that the server surely did not take up is sent once more. */
   async query<R extends pg.QueryResultRow = pg.QueryResultRow>(
     config: string | pg.QueryConfig,

@@ -96,6 +96,8 @@ export class PostgresEventLog implements EventLog {
   readonly #observer: EventLogObserver
   /** As the last page said; undefined before the first. */
   #largestEventBytes: number | undefined
+  /** The connection of the last batch, when another one may follow at once. */
+  #held: PoolClient | undefined
   readonly #listeners = new Set<() => void>()
   #lastFullAt = Number.NEGATIVE_INFINITY
   #lastAppend: { position: number; at: number } | undefined
@@ -107,7 +109,11 @@ export class PostgresEventLog implements EventLog {
     this.#batch = new AppendBatch(options.schema)
     this.#lockTimeoutMs = options.lockTimeoutMs
     this.#requestTimeoutMs = options.limits.requestTimeoutMs
-    this.#gate = new AppendGate((requests, deadlineAt) => this.#send(requests, deadlineAt), options.limits, {
+    const sender = {
+      send: (requests: AppendRequest[], deadlineAt: number) => this.#send(requests, deadlineAt),
+      rest: () => this.#letGo(),
+    }
+    this.#gate = new AppendGate(sender, options.limits, {
       overloaded: () => options.observer.overloaded(),
       batchCommitted: (events, seconds) => {
         options.observer.batchCommitted(events, seconds)
@@ -227,9 +233,7 @@ export class PostgresEventLog implements EventLog {
 
   async #send(requests: AppendRequest[], deadlineAt: number): Promise<GateAnswer[]> {
     for (let retry = 0; ; retry++) {
-      const client = await this.#pool.connect().catch((error: unknown) => {
-        throw translatePgError(error)
-      })
+      const client = this.#take() ?? (await this.#connect())
       try {
         const answer = await this.#execute(client, requests, {
           lookUpAll: false,
@@ -259,12 +263,35 @@ export class PostgresEventLog implements EventLog {
     try {
       const config = this.#config(this.#batch.statement(requests, options))
       const { rows } = await client.query({ ...config, types: AS_TEXT })
-      client.release()
+      this.#keep(client)
       return readBatchAnswer(rows[0] as unknown as string[])
     } catch (error) {
       client.release(isSurelyNotApplied(error) ? undefined : (error as Error))
       throw error
     }
+  }
+
+  // The connection stays with the gate from batch to batch, because giving it back and asking for it again would let
+  // the answers of the last batch be written first. Others who wait for one have it in between.
+  #keep(client: PoolClient): void {
+    if (this.#pool.canStay(client)) this.#held = client
+    else client.release()
+  }
+
+  #take(): PoolClient | undefined {
+    const client = this.#held
+    this.#held = undefined
+    return client
+  }
+
+  #connect(): Promise<PoolClient> {
+    return this.#pool.connect().catch((error: unknown) => {
+      throw translatePgError(error)
+    })
+  }
+
+  #letGo(): void {
+    this.#take()?.release()
   }
 
   /**

@@ -28,12 +28,15 @@ const request = (...events: PreparedEvent[]): AppendRequest => ({
 /** A gate whose batches are answered by hand. */
 function gateByHand(overrides: Partial<GateLimits> = {}) {
   const batches: { requests: AppendRequest[]; answer(): void; fail(error: unknown): void }[] = []
-  const seen = { committed: [] as number[], overloaded: 0 }
+  const seen = { committed: [] as number[], overloaded: 0, rests: 0 }
   const gate = new AppendGate<string>(
-    (requests) =>
-      new Promise((resolve, reject) => {
-        batches.push({ requests, answer: () => resolve(requests.map((_, i) => `answer ${i}`)), fail: reject })
-      }),
+    {
+      send: (requests) =>
+        new Promise((resolve, reject) => {
+          batches.push({ requests, answer: () => resolve(requests.map((_, i) => `answer ${i}`)), fail: reject })
+        }),
+      rest: () => seen.rests++,
+    },
     { ...limits, ...overrides },
     { batchCommitted: (events) => seen.committed.push(events), overloaded: () => seen.overloaded++ },
   )
