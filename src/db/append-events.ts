@@ -1,12 +1,13 @@
-// The one statement that appends: a batch of requests goes in, an answer per condition comes out.
-// What it does inside is in migrations/0005_append.sql.
+// The statement that appends a batch: requests go in, an answer per condition comes out.
+// What it does inside is in migrations/0010_append_batch.sql; one event alone may go by append-one.ts.
 
 import type { CustomTypesConfig } from 'pg'
 import { BinaryArray } from './binary-array.ts'
-import type { AppendRequest, ExpectedVersion, PreparedEvent, StreamAppend } from './event-log.ts'
+import type { AppendRequest, ExpectedVersion, PreparedEvent } from './event-log.ts'
+import type { Statement } from './read-events.ts'
 import { quoteIdentifier } from './sql.ts'
 
-/** Answers of `annals_append` per condition. */
+/** Answers of `annals_append_batch` per condition. */
 export const APPLIED = 0
 export const CONFLICT = 1
 export const ID_STORED = 2
@@ -26,6 +27,7 @@ const TYPES = {
   conditionStream: 'int4',
   expected: 'int8',
   eventCount: 'int4',
+  eventsBefore: 'int4',
   lookupIds: 'uuid',
   lookupCondition: 'int4',
   eventCondition: 'int4',
@@ -40,13 +42,6 @@ const TYPES = {
 
 type Arrays = Record<keyof typeof TYPES, BinaryArray>
 
-/** What is sent for a batch. */
-export interface AppendStatement {
-  name: string
-  text: string
-  values: unknown[]
-}
-
 export interface BatchOptions {
   /** Look up the ids that were made here too: needed when the same batch may have been applied already. */
   lookUpAll: boolean
@@ -54,125 +49,141 @@ export interface BatchOptions {
   lockTimeoutMs: number
 }
 
+/** A condition of the batch in flight: an append, or a check, which appends nothing. */
+interface Condition {
+  /** Index into the distinct streams of the batch. */
+  stream: number
+  eventCount: number
+  /** How many events the requests before it append to the same stream. */
+  eventsBefore: number
+}
+
 /** Makes the statements. Its buffers are reused from batch to batch, so one batch may be in flight at a time. */
 export class AppendBatch {
   readonly #text: string
-  readonly #oneText: string
   readonly #arrays: Arrays
+  #conditions: Condition[] = []
 
   constructor(schema: string) {
-    const call = (name: string, parameters: number) =>
-      `SELECT * FROM ${quoteIdentifier(schema)}.${name}(${Array.from({ length: parameters }, (_, i) => `$${i + 1}`).join(',')})`
-    this.#text = call('annals_append', Object.keys(TYPES).length + 2)
-    this.#oneText = call('annals_append_one', 11)
+    const parameters = Array.from({ length: Object.keys(TYPES).length + 2 }, (_, i) => `$${i + 1}`)
+    this.#text = `SELECT * FROM ${quoteIdentifier(schema)}.annals_append_batch(${parameters.join(',')})`
     this.#arrays = Object.fromEntries(
       Object.entries(TYPES).map(([name, type]) => [name, new BinaryArray(type)]),
     ) as Arrays
   }
 
   /** The statement for these requests. */
-  statement(requests: AppendRequest[], options: BatchOptions): AppendStatement {
-    const [request] = requests
-    const [append] = request?.appends ?? []
-    if (requests.length === 1 && request?.appends.length === 1 && request.checks.length === 0) {
-      if (append?.events.length === 1) return this.#one(append, options)
-    }
-    return { name: 'annals_append', text: this.#text, values: this.#encode(requests, options) }
-  }
-
-  #one(
-    { streamId, expectedVersion, events }: StreamAppend,
-    { lookUpAll, lockTimeoutMs }: BatchOptions,
-  ): AppendStatement {
-    const event = events[0] as PreparedEvent
-    const bytes = event.data.length + (event.metadata?.length ?? 0)
-    const values = [
-      String(lockTimeoutMs),
-      String(bytes),
-      streamId,
-      String(codeOf(expectedVersion)),
-      event.hasClientId || lookUpAll ? 't' : 'f',
-      event.id,
-      event.type,
-      event.data,
-      event.metadata?.toString() ?? null,
-      event.contentType,
-      event.isJson ? 't' : 'f',
-    ]
-    return { name: 'annals_append_one', text: this.#oneText, values }
-  }
-
-  #encode(requests: AppendRequest[], { lookUpAll, lockTimeoutMs }: BatchOptions): unknown[] {
-    const arrays = this.#arrays
-    for (const array of Object.values(arrays)) array.start()
+  statement(requests: AppendRequest[], { lookUpAll, lockTimeoutMs }: BatchOptions): Statement {
+    const arrays = Object.values(this.#arrays)
+    for (const array of arrays) array.start()
+    const conditions: Condition[] = []
     const streams = new Map<string, number>()
-    let condition = 0
-    let group = 0
+    const eventsOf: number[] = []
     let largestBytes = 0
-    for (const request of requests) {
-      group++
-      for (const append of request.appends) {
-        condition++
-        this.#condition(streams, group, append.streamId, append.expectedVersion, append.events.length)
-        let place = 0
-        for (const event of append.events) {
-          if (event.hasClientId || lookUpAll) {
-            arrays.lookupIds.uuid(event.id)
-            arrays.lookupCondition.int4(condition)
-          }
-          arrays.eventCondition.int4(condition)
-          arrays.eventPlace.int4(place++)
-          arrays.eventIds.uuid(event.id)
-          arrays.eventTypes.text(event.type)
-          arrays.eventData.bytea(event.data)
-          if (event.metadata === null) arrays.eventMetadata.null()
-          else arrays.eventMetadata.jsonb(event.metadata)
-          if (event.contentType === null) arrays.eventContentTypes.null()
-          else arrays.eventContentTypes.text(event.contentType)
-          arrays.eventIsJson.bool(event.isJson)
-          largestBytes = Math.max(largestBytes, event.data.length + (event.metadata?.length ?? 0))
-        }
+    for (let group = 0; group < requests.length; group++) {
+      const { appends, checks } = requests[group] as AppendRequest
+      const first = conditions.length
+      for (const { streamId, expectedVersion, events } of appends) {
+        const stream = this.#stream(streams, streamId)
+        conditions.push({ stream, eventCount: events.length, eventsBefore: eventsOf[stream] ?? 0 })
+        this.#condition(group, expectedVersion, conditions.at(-1) as Condition)
+        const bytes = this.#events(events, conditions.length, lookUpAll)
+        if (bytes > largestBytes) largestBytes = bytes
       }
-      for (const check of request.checks) {
-        condition++
-        this.#condition(streams, group, check.streamId, check.expectedVersion, 0)
+      for (const { streamId, expectedVersion } of checks) {
+        const stream = this.#stream(streams, streamId)
+        conditions.push({ stream, eventCount: 0, eventsBefore: eventsOf[stream] ?? 0 })
+        this.#condition(group, expectedVersion, conditions.at(-1) as Condition)
+      }
+      // Within a request every condition is about the versions before it.
+      for (let i = first; i < conditions.length; i++) {
+        const { stream, eventCount } = conditions[i] as Condition
+        eventsOf[stream] = (eventsOf[stream] ?? 0) + eventCount
       }
     }
-    return [String(lockTimeoutMs), String(largestBytes), ...Object.values(arrays).map((array) => array.finish())]
+    this.#conditions = conditions
+    const values = [String(lockTimeoutMs), String(largestBytes), ...arrays.map((array) => array.finish())]
+    return { name: 'annals_append_batch', text: this.#text, values }
   }
 
-  #condition(streams: Map<string, number>, group: number, streamId: string, expected: ExpectedVersion, count: number) {
-    const arrays = this.#arrays
-    let index = streams.get(streamId)
-    if (index === undefined) {
-      index = streams.size + 1
-      streams.set(streamId, index)
-      arrays.streams.text(streamId)
+  /** The answer to the last statement; its row in row mode `array`, with {@link AS_TEXT}. */
+  answer(row: (string | null)[]): BatchAnswer {
+    const [createdAt, headBefore, versions, status, currentVersion, firstVersion, firstPosition] = row
+    if (typeof status !== 'string') {
+      return this.#allApplied(createdAt as string, Number(headBefore), readInts(versions as string))
     }
+    return {
+      createdAt: createdAt as string,
+      status: readInts(status),
+      currentVersion: readInts(currentVersion as string),
+      firstVersion: readInts(firstVersion as string),
+      firstPosition: readInts(firstPosition as string),
+    }
+  }
+
+  #allApplied(createdAt: string, headBefore: number, versions: number[]): BatchAnswer {
+    const answer: BatchAnswer = { createdAt, status: [], currentVersion: [], firstVersion: [], firstPosition: [] }
+    let position = headBefore + 1
+    for (const { stream, eventCount, eventsBefore } of this.#conditions) {
+      const version = (versions[stream] as number) + eventsBefore
+      answer.status.push(APPLIED)
+      answer.currentVersion.push(version)
+      answer.firstVersion.push(version + 1)
+      answer.firstPosition.push(position)
+      position += eventCount
+    }
+    return answer
+  }
+
+  #stream(streams: Map<string, number>, streamId: string): number {
+    const known = streams.get(streamId)
+    if (known !== undefined) return known
+    streams.set(streamId, streams.size)
+    this.#arrays.streams.text(streamId)
+    return streams.size - 1
+  }
+
+  #condition(group: number, expected: ExpectedVersion, { stream, eventCount, eventsBefore }: Condition): void {
+    const arrays = this.#arrays
     arrays.conditionGroup.int4(group)
-    arrays.conditionStream.int4(index)
+    arrays.conditionStream.int4(stream + 1)
     arrays.expected.int8(codeOf(expected))
-    arrays.eventCount.int4(count)
+    arrays.eventCount.int4(eventCount)
+    arrays.eventsBefore.int4(eventsBefore)
+  }
+
+  /** Adds the events of the condition with this number; answers the size of the largest in bytes. */
+  #events(events: PreparedEvent[], condition: number, lookUpAll: boolean): number {
+    const arrays = this.#arrays
+    let largestBytes = 0
+    for (let place = 0; place < events.length; place++) {
+      const event = events[place] as PreparedEvent
+      if (event.hasClientId || lookUpAll) {
+        arrays.lookupIds.uuid(event.id)
+        arrays.lookupCondition.int4(condition)
+      }
+      arrays.eventCondition.int4(condition)
+      arrays.eventPlace.int4(place)
+      arrays.eventIds.uuid(event.id)
+      arrays.eventTypes.text(event.type)
+      arrays.eventData.bytea(event.data)
+      if (event.metadata === null) arrays.eventMetadata.null()
+      else arrays.eventMetadata.jsonb(event.metadata)
+      if (event.contentType === null) arrays.eventContentTypes.null()
+      else arrays.eventContentTypes.text(event.contentType)
+      arrays.eventIsJson.bool(event.isJson)
+      largestBytes = Math.max(largestBytes, bytesOf(event))
+    }
+    return largestBytes
   }
 }
+
+/** Bytes of an event's data and metadata. */
+export const bytesOf = ({ data, metadata }: PreparedEvent): number => data.length + (metadata?.length ?? 0)
 
 const codeOf = (expected: ExpectedVersion): number => (expected === 'any' ? -1 : expected === 'exists' ? -2 : expected)
 
 /** Leaves results as the text that PostgreSQL sent: pg's own array parser is slower than all the rest of an answer. */
 export const AS_TEXT: CustomTypesConfig = { getTypeParser: () => (value: unknown) => value }
 
-/** Row of `annals_append` in row mode `array`, with {@link AS_TEXT}. */
-export function readBatchAnswer(row: string[]): BatchAnswer {
-  const [createdAt, status, currentVersion, firstVersion, firstPosition] = row
-  return {
-    createdAt: createdAt as string,
-    status: readInts(status as string),
-    currentVersion: readInts(currentVersion as string),
-    firstVersion: readInts(firstVersion as string),
-    firstPosition: readInts(firstPosition as string),
-  }
-}
-
-// A plain number where one event was appended by itself.
-const readInts = (text: string): number[] =>
-  text.charCodeAt(0) === 0x7b ? text.slice(1, -1).split(',').map(Number) : [Number(text)]
+const readInts = (text: string): number[] => (text === '{}' ? [] : text.slice(1, -1).split(',').map(Number))

@@ -115,10 +115,7 @@ export class MeasuredPool {
   canStay(handed: pg.PoolClient): boolean {
     const client = handed as unknown as MeasuredClient
     return (
-      this.#waiters.length === 0 &&
-      !this.#isEnding &&
-      this.#isCurrent(client) &&
-      client.expiresAt >= performance.now()
+      this.#waiters.length === 0 && !this.#isEnding && this.#isCurrent(client) && client.expiresAt >= performance.now()
     )
   }
 

@@ -4,8 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { PoolClient, QueryArrayConfig } from 'pg'
 import type { Settings } from '../config.ts'
 
-import { AppendBatch, AS_TEXT, type BatchAnswer, type BatchOptions, readBatchAnswer } from './append-events.ts'
+import { AppendBatch, AS_TEXT, type BatchAnswer, type BatchOptions } from './append-events.ts'
 import { AppendGate, type GateLimits, type GateObserver, outcomeUnknown } from './append-gate.ts'
+import { loneAppend, loneStatement, readLoneAnswer } from './append-one.ts'
 import { idsOf, readOutcome, requestsWithStoredIds } from './append-outcomes.ts'
 import type {
   AppendOutcome,
@@ -82,6 +83,7 @@ type GateAnswer = AppendOutcome | { kind: 'ids_stored'; isOwn: boolean; stored: 
 
 const MAX_SERIALIZATION_RETRIES = 5
 const SETTLE_PAUSE_MS = 50
+const UNIQUE_VIOLATION = '23505'
 const LEAST_LOCK_TIMEOUT_MS = 100
 // When nobody appends any more, nobody finds out that there is room again.
 const FULL_FOR_MS = 60_000
@@ -261,14 +263,38 @@ export class PostgresEventLog implements EventLog {
 
   async #execute(client: PoolClient, requests: AppendRequest[], options: BatchOptions): Promise<BatchAnswer> {
     try {
-      const config = this.#config(this.#batch.statement(requests, options))
-      const { rows } = await client.query({ ...config, types: AS_TEXT })
+      const answer =
+        (await this.#executeLone(client, requests, options)) ?? (await this.#executeBatch(client, requests, options))
       this.#keep(client)
-      return readBatchAnswer(rows[0] as unknown as string[])
+      return answer
     } catch (error) {
       client.release(isSurelyNotApplied(error) ? undefined : (error as Error))
       throw error
     }
+  }
+
+  async #executeBatch(client: PoolClient, requests: AppendRequest[], options: BatchOptions): Promise<BatchAnswer> {
+    const rows = await this.#textRows(client, this.#batch.statement(requests, options))
+    return this.#batch.answer(rows[0] as string[])
+  }
+
+  // Undefined: nothing was stored, and the batch statement has to say why. Behind a pooler it also has to set the lock
+  // time-out, which is the session's everywhere else.
+  async #executeLone(client: PoolClient, requests: AppendRequest[], options: BatchOptions) {
+    const append = this.#pool.isPooled || options.lookUpAll ? undefined : loneAppend(requests)
+    if (append === undefined) return undefined
+    try {
+      const [row] = await this.#textRows(client, loneStatement(this.#schema, append))
+      return row === undefined ? undefined : readLoneAnswer(row)
+    } catch (error) {
+      if ((error as { code?: string }).code === UNIQUE_VIOLATION) return undefined
+      throw error
+    }
+  }
+
+  async #textRows(client: PoolClient, statement: Statement): Promise<string[][]> {
+    const { rows } = await client.query({ ...this.#config(statement), types: AS_TEXT })
+    return rows as string[][]
   }
 
   // The connection stays with the gate from batch to batch, because giving it back and asking for it again would let

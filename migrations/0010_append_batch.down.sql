@@ -1,0 +1,1 @@
+DROP FUNCTION IF EXISTS annals_append_batch;
