@@ -37,6 +37,7 @@ import { EVENT_SCHEMAS } from './routes/event-schemas.ts'
 import { eventRoutes } from './routes/events.ts'
 import { type HealthReport, healthRoutes } from './routes/health.ts'
 import { importRoutes } from './routes/import.ts'
+import type { EpochSource, LiveParts } from './routes/live.ts'
 import { type MetricsRoutesOptions, metricsRoutes } from './routes/metrics.ts'
 import { type MigrationRoutesOptions, migrationRoutes } from './routes/migrations.ts'
 import { poolRoutes } from './routes/pool.ts'
@@ -63,6 +64,7 @@ export interface AppParts {
   tls?: KeyPair | undefined
   log: EventLog
   hub: FollowHub
+  epoch: EpochSource
   snapshots: SnapshotStore
   consumers: ConsumerStore
   /** Advice: a stream with more events than this since its snapshot is listed as behind. */
@@ -76,6 +78,7 @@ export interface AppParts {
 /** Puts the HTTP service together. The caller listens, and closes it. */
 export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   const { lifecycle, limits, logger, metrics, version } = parts
+  const live: LiveParts = { hub: parts.hub, lifecycle, epoch: parts.epoch }
   const edgeOptions: EdgeOptions = {
     lifecycle,
     authorizer: parts.authorizer,
@@ -105,21 +108,19 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   // The routes.
   healthRoutes(app, { version, health: parts.health })
   appendRoutes(app, { log: parts.log, limits })
-  streamRoutes(app, { log: parts.log, snapshots: parts.snapshots, hub: parts.hub, lifecycle })
-  eventRoutes(app, { log: parts.log, hub: parts.hub, lifecycle })
+  streamRoutes(app, { log: parts.log, snapshots: parts.snapshots, ...live })
+  eventRoutes(app, { log: parts.log, ...live })
   snapshotRoutes(app, {
     snapshots: parts.snapshots,
     snapshotEvery: parts.snapshotEvery,
     maxStateBytes: limits.maxEventBytes,
-    hub: parts.hub,
-    lifecycle,
+    ...live,
   })
   consumerRoutes(app, { consumers: parts.consumers })
   consumerEventRoutes(app, {
     consumers: parts.consumers,
     head: () => parts.log.head(),
-    hub: parts.hub,
-    lifecycle,
+    ...live,
   })
   importRoutes(app, { log: parts.log, limits })
   migrationRoutes(app, parts.migrations)

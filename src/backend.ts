@@ -4,6 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import type { Settings } from './config.ts'
+import { epochChanged } from './contract/epoch.ts'
 import { AdminConnection } from './db/admin-connection.ts'
 import type { ConsumerStore } from './db/consumer-store.ts'
 import { ConsumerWatch } from './db/consumer-watch.ts'
@@ -22,6 +23,7 @@ import { eventLogOptions, PostgresEventLog } from './db/postgres-event-log.ts'
 import type { SnapshotStore } from './db/snapshot-store.ts'
 import { SnapshotWatch } from './db/snapshot-watch.ts'
 import { PostgresSnapshots } from './db/snapshots.ts'
+import { epochStatement, StoreEpoch } from './db/store-epoch.ts'
 import { WakeUpListener } from './db/wake-up-listener.ts'
 import { AppError } from './errors.ts'
 import { FeedTail } from './follow/feed-tail.ts'
@@ -47,6 +49,7 @@ export interface Backend {
   snapshots: SnapshotStore
   consumers: ConsumerStore
   pool: PoolReport
+  epoch: StoreEpoch
   migrations: MigrationsForHttp
   /** What is known at the moment; undefined before there is anything to ask. */
   health(): BackendHealth | undefined
@@ -99,6 +102,14 @@ export function createBackend(options: BackendOptions): Backend {
   const consumers = lateBound<ConsumerStore>(absent)
   const pool = lateBound<PoolReport>(absent)
   const migrations = lateBound<MigrationsForHttp>(absent)
+  const epoch = new StoreEpoch(async () => {
+    if (connected === undefined) throw absent()
+    return (await connected.pool.query(epochStatement(settings.DATABASE_SCHEMA))).rows
+  })
+  epoch.onChange(() => {
+    logger.warn({ epoch: epoch.current }, 'the store has another history: it was restored, or a standby took over')
+    connected?.hub.startOver(epochChanged(epoch.current))
+  })
   const closing = new AbortController()
   let embedded: EmbeddedPostgres | undefined
   let connected: Connected | undefined
@@ -117,7 +128,7 @@ export function createBackend(options: BackendOptions): Backend {
       embedded = await startEmbeddedPostgres({ dataDir: settings.DATA_DIR, log: logger, mayMoveData: true })
     }
     const url = settings.DATABASE_URL ?? (embedded as EmbeddedPostgres).url
-    connected = connect(options, url, observer, storeObserver)
+    connected = connect(options, url, observer, storeObserver, epoch)
     log.bind(connected.log)
     hub.bind(connected.hub)
     snapshots.bind(connected.snapshots)
@@ -144,6 +155,7 @@ export function createBackend(options: BackendOptions): Backend {
     snapshots: snapshots.value,
     consumers: consumers.value,
     pool: pool.value,
+    epoch,
     migrations: migrations.value,
     health: () => connected && healthOf(connected),
     markDraining: () => connected?.monitor.markDraining(),
@@ -170,10 +182,15 @@ function connect(
   url: string,
   observer: ReturnType<typeof poolMetrics>,
   storeObserver: ReturnType<typeof storeMetrics>,
+  epoch: StoreEpoch,
 ): Connected {
   const { DATABASE_SCHEMA: schema, DATABASE_DIRECT_URL: directUrl = url } = settings
   const name = applicationName(VERSION)
-  const pool = new MeasuredPool({ ...poolOptions(settings, url, name), observer })
+  const pool = new MeasuredPool({
+    ...poolOptions(settings, url, name),
+    observer,
+    introduce: (client, done) => epoch.introduce(client, schema, done),
+  })
   const admin = new AdminConnection({ url: directUrl, applicationName: name })
   const migrator = new Migrator({
     connectionString: directUrl,
@@ -190,6 +207,7 @@ function connect(
       else logger.error({ err: error }, 'the database does not answer')
     },
     onReadOnly: followPrimary(pool, admin),
+    onRow: (row) => epoch.learn(row),
   })
   const log = new PostgresEventLog({ pool, observer: storeObserver, ...eventLogOptions(settings) })
   const wakeUps = new WakeUpListener({ url: directUrl, applicationName: name, schema, onWakeUp: () => tail.wake() })

@@ -111,6 +111,11 @@ const catalogue = {
     title: 'The cursor is ahead of the store',
     hint: 'The store went back, as after a restore: read it anew from a position that you trust.',
   },
+  epoch_changed: {
+    status: 409,
+    title: 'The store has another history than the one you know',
+    hint: 'It was restored, or a standby was promoted: check from which position on your events are still there, then go on with `epoch`.',
+  },
   consumer_differs: {
     status: 409,
     title: 'The consumer exists with another start or number of partitions',

@@ -26,6 +26,7 @@ export const assembleApp = (): Promise<FastifyInstance> =>
     lifecycle: new Lifecycle(),
     log: nobody,
     hub: nobody,
+    epoch: nobody,
     snapshots: nobody,
     consumers: nobody,
     snapshotEvery: 1,

@@ -62,6 +62,7 @@ export async function startService({ settings, log }: ServiceOptions): Promise<S
     lifecycle,
     log: backend.log,
     hub: backend.hub,
+    epoch: backend.epoch,
     snapshots: backend.snapshots,
     consumers: backend.consumers,
     snapshotEvery: settings.SNAPSHOT_EVERY,

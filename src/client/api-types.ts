@@ -686,7 +686,7 @@ export interface components {
             title: string;
             status: number;
             /** @enum {string} */
-            code: "malformed_request" | "validation_failed" | "stream_id_invalid" | "unauthenticated" | "forbidden" | "migrations_disabled" | "route_not_found" | "stream_not_found" | "event_not_found" | "snapshot_not_found" | "consumer_not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "version_conflict" | "migrations_locked" | "migration_drift" | "snapshot_older" | "snapshot_ahead" | "cursor_ahead" | "consumer_differs" | "consumer_paused" | "consumer_claimed" | "lease_lost" | "too_many_consumers" | "payload_too_large" | "uri_too_long" | "unsupported_media_type" | "expectation_failed" | "unstorable_value" | "event_id_reused" | "rate_limited" | "headers_too_large" | "internal" | "overloaded" | "pool_exhausted" | "busy" | "timeout" | "database_unavailable" | "database_read_only" | "database_full" | "database_misconfigured" | "shutting_down" | "not_yet_visible" | "commit_outcome_unknown" | "not_ready" | "http_version_not_supported";
+            code: "malformed_request" | "validation_failed" | "stream_id_invalid" | "unauthenticated" | "forbidden" | "migrations_disabled" | "route_not_found" | "stream_not_found" | "event_not_found" | "snapshot_not_found" | "consumer_not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "version_conflict" | "migrations_locked" | "migration_drift" | "snapshot_older" | "snapshot_ahead" | "cursor_ahead" | "epoch_changed" | "consumer_differs" | "consumer_paused" | "consumer_claimed" | "lease_lost" | "too_many_consumers" | "payload_too_large" | "uri_too_long" | "unsupported_media_type" | "expectation_failed" | "unstorable_value" | "event_id_reused" | "rate_limited" | "headers_too_large" | "internal" | "overloaded" | "pool_exhausted" | "busy" | "timeout" | "database_unavailable" | "database_read_only" | "database_full" | "database_misconfigured" | "shutting_down" | "not_yet_visible" | "commit_outcome_unknown" | "not_ready" | "http_version_not_supported";
             /** @description What is wrong with this request. */
             detail: string;
             /** @description As in the header `X-Request-Id` and in the log. */
@@ -1380,6 +1380,8 @@ export interface operations {
                 wait?: number;
                 /** @description As lines: go on with new events for ever. */
                 follow?: boolean;
+                /** @description What `Annals-Epoch` said when the cursor was current, also as a header of that name: 409 `epoch_changed` when positions may mean other events by now. */
+                epoch?: string;
                 /** @description Wait until this position is visible here, else 503 `not_yet_visible`. */
                 at_least?: number;
                 /** @description Longest wait for `at_least` in seconds; 5 when absent. */
@@ -1479,6 +1481,8 @@ export interface operations {
                 wait?: number;
                 /** @description As lines: go on with new events for ever. */
                 follow?: boolean;
+                /** @description What `Annals-Epoch` said when the cursor was current, also as a header of that name: 409 `epoch_changed` when positions may mean other events by now. */
+                epoch?: string;
                 /** @description Wait until this position is visible here, else 503 `not_yet_visible`. */
                 at_least?: number;
                 /** @description Longest wait for `at_least` in seconds; 5 when absent. */
@@ -2068,6 +2072,8 @@ export interface operations {
     readConsumer: {
         parameters: {
             query?: {
+                /** @description What `Annals-Epoch` said when the cursor was current, also as a header of that name: 409 `epoch_changed` when positions may mean other events by now. */
+                epoch?: string;
                 /** @description Most events of the page; 100 when absent. */
                 limit?: number;
                 /** @description Long poll: when there is nothing, wait up to this many seconds. */

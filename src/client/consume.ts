@@ -4,7 +4,7 @@ import type { BodyOf, Lease, NewConsumer, StoredEvent } from './contract.ts'
 import { AnnalsError } from './errors.ts'
 import { newEventId } from './event-id.ts'
 import { pauseMs, sleep } from './retry.ts'
-import type { CallOptions, Transport } from './transport.ts'
+import type { CallOptions, EpochMemory, Transport } from './transport.ts'
 
 /** What a handler gets besides the event. */
 export interface HandlerContext {
@@ -28,6 +28,8 @@ export interface ConsumeOptions {
   limit?: number | undefined
   /** Seconds that the service holds a claim open when there is nothing, 0 to 60; 30 when absent. */
   waitSeconds?: number | undefined
+  /** That of the store in which the consumer's place was checked last; that of the first claim when absent. */
+  epoch?: string | undefined
   /** Told what a handler threw, with its event, and of calls that fail and are tried again. */
   onError?: ((error: unknown, event: StoredEvent | undefined) => void) | undefined
 }
@@ -44,7 +46,7 @@ const RENEWALS_PER_LEASE = 3
 /** What is given back when it ends may take so long. */
 const LEAVING_MS = 5_000
 
-/** Resolves when `signal` says so. @throws AnnalsError what trying again can't mend, such as `consumer_not_found` */
+/** Resolves when `signal` says so. @throws AnnalsError what trying again can't mend: `consumer_not_found`, `epoch_changed`, … */
 export async function consume(
   http: Transport,
   name: string,
@@ -53,12 +55,13 @@ export async function consume(
 ): Promise<void> {
   const { signal, limit = 100, waitSeconds = 30, member = `client-${newEventId()}`, onError } = options
   let leaseMs: number | undefined
+  const epoch: EpochMemory = { current: options.epoch }
   for (let failures = 0; !signal?.aborted; ) {
     try {
       leaseMs ??= (await consumerInfo(http, name, { signal })).lease_seconds * 1000
       const body = { member, limit, wait: waitSeconds }
       const waitMs = waitSeconds * 1000
-      const lease = await http.call('post', '/consumers/{name}/claim', { path: { name }, body, signal, waitMs })
+      const lease = await http.call('post', '/consumers/{name}/claim', { path: { name }, body, signal, waitMs, epoch })
       await handle({ http, name, handler, options, leaseMs }, lease)
       failures = 0
     } catch (error) {

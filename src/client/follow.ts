@@ -5,11 +5,13 @@ import { AnnalsError, fromProblem } from './errors.ts'
 import { type FeedFilter, filterQuery, head } from './read.ts'
 import { pauseMs, sleep } from './retry.ts'
 import { type Frame, framesOf } from './sse.ts'
-import { fillPath, reasonOf, type Target, type Transport, unreachable } from './transport.ts'
+import { type EpochMemory, fillPath, reasonOf, type Target, type Transport, unreachable } from './transport.ts'
 
 interface FollowBase {
   /** Begin after this position (of a stream: version). From the beginning when absent; `head`: only what is new. */
   after?: number | 'head' | undefined
+  /** That of the store when `after` was kept, as `onConnect` told it: `epoch_changed` when it is another one now. */
+  epoch?: string | undefined
   /** Ends the iteration, without an error. */
   signal?: AbortSignal | undefined
   /**
@@ -17,8 +19,8 @@ interface FollowBase {
    * taken. Following again `after` this number misses nothing.
    */
   onCheckpoint?: ((cursor: number) => void | Promise<void>) | undefined
-  /** A connection is open. */
-  onConnect?: ((cursor: number) => void) | undefined
+  /** A connection is open. `epoch` is worth keeping with the cursor. */
+  onConnect?: ((cursor: number, epoch: string | undefined) => void) | undefined
   /** A connection failed or ended; it is tried again after `delayMs`. */
   onDisconnect?: ((error: AnnalsError, delayMs: number) => void) | undefined
   /** Interval of the service's heartbeats (`HEARTBEAT_SECONDS`); 15,000 when absent. */
@@ -34,19 +36,23 @@ export type FollowOptions = FollowBase &
 /** A connection that is silent for longer than this many heartbeats is dead. */
 const SILENT_HEARTBEATS = 2.5
 
-/** @throws AnnalsError what can't be mended by trying again; `cursor_ahead` when the store went back */
+/**
+ * @throws AnnalsError what can't be mended by trying again; `epoch_changed` when the store was restored or a standby took
+ * over, `cursor_ahead` when it went back
+ */
 export async function* follow(
   http: Transport,
   options: FollowOptions = {},
 ): AsyncGenerator<StoredEvent, void, undefined> {
   const { after = 0, signal, onCheckpoint, onConnect, onDisconnect, attempts = Number.POSITIVE_INFINITY } = options
   const target = targetOf(options)
+  const epoch: EpochMemory = { current: options.epoch }
   const counted = options.stream === undefined ? 'position' : 'version'
   let cursor = after === 'head' ? await headOf(http, options) : after
   let failures = 0
   while (!signal?.aborted) {
     let lost: AnnalsError | undefined
-    for await (const { event, id, data, error } of connect(http, target, cursor, options)) {
+    for await (const { event, id, data, error } of connect(http, target, cursor, epoch, options)) {
       if (signal?.aborted) return
       if (error === undefined && event !== 'open' && event !== 'goodbye') failures = 0
       if (event === 'event') {
@@ -59,7 +65,7 @@ export async function* follow(
         cursor = Number(id)
         await onCheckpoint?.(cursor)
       } else if (event === 'open') {
-        onConnect?.(cursor)
+        onConnect?.(cursor, epoch.current)
       } else if (event === 'goodbye') {
         lost = farewell(target, parse(target, data) as Goodbye)
       } else if (error !== undefined) {
@@ -102,6 +108,7 @@ async function* connect(
   http: Transport,
   target: FollowTarget,
   cursor: number,
+  epoch: EpochMemory,
   { signal, heartbeatMs = 15_000 }: FollowOptions,
 ): AsyncGenerator<Received, void, undefined> {
   const controller = new AbortController()
@@ -117,7 +124,7 @@ async function* connect(
   try {
     waiting(true)
     const headers = { accept: 'text/event-stream', 'last-event-id': String(cursor) }
-    const body = await http.open(target, headers, controller.signal)
+    const body = await http.open(target, headers, controller.signal, epoch)
     yield { ...NO_FRAME, event: 'open' }
     yield* framesOf(body, waiting)
   } catch (thrown) {

@@ -1,7 +1,7 @@
 // Reading what is stored: pages one after another, as one iteration that knows where it is.
 
 import type { QueryOf, StoredEvent, StreamInfo } from './contract.ts'
-import type { CallOptions, Transport } from './transport.ts'
+import type { CallOptions, EpochMemory, Transport } from './transport.ts'
 
 type FeedQuery = QueryOf<'/events', 'get'>
 
@@ -23,6 +23,8 @@ export interface VisibilityOptions extends CallOptions {
 }
 
 interface PageOptions extends VisibilityOptions {
+  /** That of the store when the start was kept; without, the pages have to be of the epoch of the first. */
+  epoch?: string | undefined
   direction?: FeedQuery['direction']
   /** Events fetched at once, 1 to 1,000 (when absent). */
   pageSize?: FeedQuery['limit']
@@ -114,6 +116,7 @@ export function readFeed(http: Transport, options: ReadFeedOptions = {}): EventR
   const filter = filterQuery(options)
   const start = isForward ? (options.after ?? 0) : options.before
   const position = (event: StoredEvent) => event.position
+  const epoch: EpochMemory = { current: options.epoch }
   return new EventReader(start, position, async (cursor) => {
     const page = await http.call('get', '/events', {
       query: {
@@ -123,6 +126,7 @@ export function readFeed(http: Transport, options: ReadFeedOptions = {}): EventR
         at_least: cursor === start ? options.atLeast : undefined,
       },
       signal,
+      epoch,
     })
     const seenUpTo =
       page.next === null ? (page.events.at(-1)?.position ?? 0) : parameterOf(page.next, isForward ? 'after' : 'before')
@@ -137,6 +141,7 @@ export function readStream(http: Transport, streamId: string, options: ReadStrea
   // The cursor is the version before the first one, so that the next page always begins one further on.
   const start = fromVersion === undefined ? (step === 1 ? 0 : undefined) : fromVersion - step
   const version = (event: StoredEvent) => event.version
+  const epoch: EpochMemory = { current: options.epoch }
   return new EventReader(start, version, async (cursor) => {
     if (step === -1 && cursor === 1) return { events: [], seenUpTo: 1, isLast: true }
     const page = await http.call('get', '/streams/{stream_id}/events', {
@@ -149,6 +154,7 @@ export function readStream(http: Transport, streamId: string, options: ReadStrea
         at_least: cursor === start ? options.atLeast : undefined,
       },
       signal,
+      epoch,
     })
     const { events, next } = page
     const end = step === 1 ? Math.max(page.version, cursor ?? 0) : 1

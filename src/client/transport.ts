@@ -22,6 +22,11 @@ export interface CallOptions {
   signal?: AbortSignal | undefined
 }
 
+/** What is known of the epoch of the store: learnt from the first answer, sent with every request after it. */
+export interface EpochMemory {
+  current: string | undefined
+}
+
 type QueryValue = string | number | boolean | readonly string[] | undefined
 
 type Given<T> = { [Name in keyof T]: T[Name] | undefined }
@@ -30,6 +35,7 @@ type Call<P extends keyof paths, M extends Method> = CallOptions & {
   query?: Given<QueryOf<P, M>>
   /** Added to `timeoutMs`: what the service itself is asked to wait. */
   waitMs?: number
+  epoch?: EpochMemory
 } & (PathParameters<P, M> extends undefined ? unknown : { path: PathParameters<P, M> }) &
   (BodyOf<P, M> extends undefined ? unknown : { body: BodyOf<P, M> })
 
@@ -39,6 +45,8 @@ export interface Target {
   query: Record<string, QueryValue>
 }
 
+const EPOCH_HEADER = 'annals-epoch'
+
 interface Attempt {
   method: string
   target: string
@@ -47,6 +55,7 @@ interface Attempt {
 }
 
 interface Bounds {
+  epoch: EpochMemory | undefined
   timeoutMs: number
   signal: AbortSignal | undefined
 }
@@ -72,7 +81,7 @@ export class Transport {
    * @throws AnnalsError
    */
   async call<M extends Method, P extends PathOf<M>>(method: M, path: P, call: Call<P, M>): Promise<AnswerOf<P, M>> {
-    const { query, path: parameters, body, signal, waitMs = 0 } = call as CallOptions & Record<string, never>
+    const { query, path: parameters, body, signal, waitMs = 0, epoch } = call as CallOptions & Record<string, never>
     const attempt: Attempt = {
       method: method.toUpperCase(),
       target: fillPath(path, parameters ?? {}) + queryText(query ?? {}),
@@ -80,7 +89,7 @@ export class Transport {
       // Once, so that a retry repeats it letter for letter whatever the caller does with the objects meanwhile.
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     }
-    const bounds = { timeoutMs: this.timeoutMs + waitMs, signal }
+    const bounds = { timeoutMs: this.timeoutMs + waitMs, signal, epoch }
     let wasUnknown = false
     for (let failures = 1; ; failures++) {
       try {
@@ -99,10 +108,11 @@ export class Transport {
     target: Target,
     headers: Record<string, string>,
     signal: AbortSignal,
+    epoch?: EpochMemory,
   ): Promise<ReadableStream<Uint8Array>> {
     const attempt = { method: 'GET', target: target.path + queryText(target.query), headers }
     try {
-      const response = await this.#send(attempt, signal)
+      const response = await this.#send(attempt, signal, epoch)
       const isWanted = response.headers.get('content-type')?.startsWith(headers['accept'] as string)
       if (response.ok && isWanted && response.body !== null) return response.body
       throw await refusal(attempt, response)
@@ -113,7 +123,7 @@ export class Transport {
   }
 
   /** One attempt, which ends after its time, the reading of the answer included. */
-  async #attempt(attempt: Attempt, { timeoutMs, signal }: Bounds): Promise<unknown> {
+  async #attempt(attempt: Attempt, { timeoutMs, signal, epoch }: Bounds): Promise<unknown> {
     signal?.throwIfAborted()
     const controller = new AbortController()
     const onAbort = () => controller.abort(signal?.reason)
@@ -123,7 +133,7 @@ export class Transport {
       timeoutMs,
     )
     try {
-      return await readJson(attempt, await this.#send(attempt, controller.signal))
+      return await readJson(attempt, await this.#send(attempt, controller.signal, epoch))
     } catch (error) {
       if (controller.signal.aborted) throw controller.signal.reason
       throw error instanceof AnnalsError ? error : unreachable(attempt, `no answer (${reasonOf(error)})`, error)
@@ -133,14 +143,24 @@ export class Transport {
     }
   }
 
-  async #send({ method, target, headers, body }: Attempt, signal: AbortSignal): Promise<Response> {
+  async #send(
+    { method, target, headers, body }: Attempt,
+    signal: AbortSignal,
+    epoch: EpochMemory | undefined,
+  ): Promise<Response> {
     const token = typeof this.#token === 'function' ? await this.#token() : this.#token
-    return this.#fetch(this.#base + target, {
+    const response = await this.#fetch(this.#base + target, {
       method,
-      headers: { ...headers, ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) },
+      headers: {
+        ...headers,
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        ...(epoch?.current === undefined ? {} : { [EPOCH_HEADER]: epoch.current }),
+      },
       ...(body === undefined ? {} : { body }),
       signal,
     })
+    if (epoch !== undefined && response.ok) epoch.current ??= response.headers.get(EPOCH_HEADER) ?? undefined
+    return response
   }
 }
 

@@ -20,7 +20,7 @@ import {
   situation,
   situationStatement,
 } from './consumer-claim.ts'
-import { consumerNotFound, consumerPaused } from './consumer-errors.ts'
+import { aheadOfStore, consumerNotFound, consumerPaused } from './consumer-errors.ts'
 import { parkStatement, unparkStatement } from './consumer-parked.ts'
 import {
   checkpointStatement,
@@ -128,6 +128,7 @@ export class ConsumerLeases {
     if (row === undefined) throw consumerNotFound(name)
     const found = situation(row)
     if (found.isPaused) throw consumerPaused(name)
+    if (found.checkpoint > found.head) throw aheadOfStore(found.checkpoint, found.head)
     return found
   }
 

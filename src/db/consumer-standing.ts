@@ -11,7 +11,7 @@ export function standingStatement(schema: string, name?: string): Statement {
   return {
     name: `annals_consumer${name === undefined ? 's' : ''}`,
     text: `SELECT c.name, c.filter, c.start, c.partitions, c.lease_seconds, c.max_attempts, c.is_paused,
-        ${rfc3339('c.created_at')}, h.position, least(p.checkpoint, h.position), p.in_flight, k.parked, k.replaying, m.members,
+        ${rfc3339('c.created_at')}, h.position, p.checkpoint, p.in_flight, k.parked, k.replaying, m.members,
         coalesce((
           SELECT greatest(extract(epoch FROM clock_timestamp() - e.created_at), 0)::float8
           FROM ${tables}.events AS e WHERE e.position > p.checkpoint ORDER BY e.position LIMIT 1

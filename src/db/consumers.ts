@@ -103,6 +103,7 @@ export class PostgresConsumers implements ConsumerStore {
         maxBytes,
       })
       const { head, events } = page
+      if (checkpoint > head) throw aheadOfStore(checkpoint, head)
       position = Math.max(position, page.isFull ? (events.at(-1)?.at as number) : Math.min(head, bound.upTo ?? head))
       if (events.length > 0) return { filter, checkpoint, head, events, position }
       if (position < head && windows < MAX_WINDOWS) continue

@@ -3,6 +3,7 @@
 import type { ErrorCode } from '../errors.ts'
 import { translatePgError } from './pg-errors.ts'
 import { quoteIdentifier } from './sql.ts'
+import { EPOCH_COLUMNS } from './store-epoch.ts'
 
 /** Runs one statement with a deadline; that of an {@link AdminConnection}. */
 export type HealthQuery = (text: string, values?: unknown[]) => Promise<{ rows: Record<string, unknown>[] }>
@@ -22,6 +23,8 @@ export interface HealthMonitorOptions {
    * connections that are open still lead to the old primary.
    */
   onReadOnly?(isReadOnly: boolean): void
+  /** The row of each answer, with the columns of the epoch when there is a store. */
+  onRow?(row: Record<string, unknown> | undefined): void
 }
 
 export interface HealthSnapshot {
@@ -71,7 +74,8 @@ export class HealthMonitor {
 
   constructor(options: HealthMonitorOptions) {
     this.#options = options
-    this.#headStatement = `${STATEMENT}, (SELECT position FROM ${quoteIdentifier(options.schema)}.annals_head) AS position`
+    this.#headStatement = `${STATEMENT}, true AS has_head, position, ${EPOCH_COLUMNS}
+      FROM (VALUES (true)) AS one LEFT JOIN ${quoteIdentifier(options.schema)}.annals_head ON true`
   }
 
   /** Asks now, or waits for the answer that is on its way; afterwards it asks by itself until `stop()`. */
@@ -170,7 +174,7 @@ export class HealthMonitor {
     const { query, schema } = this.#options
     if (this.#state?.hasHead) {
       try {
-        return readState((await query(`${this.#headStatement}, true AS has_head`)).rows)
+        return await this.#askHead()
       } catch (error) {
         if (!MISSING.has((error as { code?: string }).code ?? '')) throw error
       }
@@ -179,7 +183,13 @@ export class HealthMonitor {
       `${quoteIdentifier(schema)}.annals_head`,
     ])
     const state = readState(found.rows)
-    return state.hasHead ? readState((await query(`${this.#headStatement}, true AS has_head`)).rows) : state
+    return state.hasHead ? this.#askHead() : state
+  }
+
+  async #askHead(): Promise<State> {
+    const { rows } = await this.#options.query(this.#headStatement)
+    this.#options.onRow?.(rows[0])
+    return readState(rows)
   }
 
   async #askMigrations(): Promise<void> {

@@ -14,6 +14,8 @@ export interface ClientSettings {
   /** Set for the session, and only where the session is ours; behind a pooler they would leak to others. */
   session: Readonly<Record<string, string>>
   onServerError(client: MeasuredClient, sqlState: string): void
+  /** Looks at the server behind a new connection before anybody uses it; an error refuses the connection. */
+  introduce?: ((client: MeasuredClient, done: (error: Error | null) => void) => void) | undefined
 }
 
 /** What `@types/pg` leaves out. */
@@ -163,7 +165,8 @@ export class MeasuredClient extends pg.Client {
     super.query({ text, values: [processID, ...settings] }, (error: Error | null, result: pg.QueryResult) => {
       if (error) return finish(error)
       this.isPooled = result.rows[0].pid !== processID
-      finish(null)
+      if (this.#settings.introduce === undefined) finish(null)
+      else this.#settings.introduce(this, finish)
     })
   }
 

@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import type pg from 'pg'
 import type { Settings } from '../config.ts'
+import type { ClientSettings } from './pool-client.ts'
 import { RESULT_TYPES } from './result-types.ts'
 
 export interface PoolObserver {
@@ -29,6 +30,8 @@ export interface PoolOptions {
   /** At most 63 bytes; what `pg_stat_activity` shows. */
   applicationName: string
   observer?: PoolObserver
+  /** See {@link ClientSettings}. */
+  introduce?: ClientSettings['introduce']
 }
 
 /** The pool's options out of the settings of the service. */

@@ -63,6 +63,7 @@ export class MeasuredPool {
       connectTimeoutMs: options.connectTimeoutMs,
       queryTimeoutMs: options.queryTimeoutMs,
       session: options.session,
+      introduce: options.introduce,
       onServerError: (client: MeasuredClient, state: string) => {
         if (state === '25006') this.#leaveReadOnly(client)
       },

@@ -9,7 +9,7 @@ export interface TailListener {
   /** New events, all of them in order, and the position that the tail has now reached. */
   onEvents(events: TailEvent[], position: number): void
   /** The store went back to an earlier position, as after a restore: what was followed is no more. */
-  onWentBack(head: number): void
+  onWentBack(): void
 }
 
 export interface FeedTailOptions {
@@ -30,6 +30,9 @@ export class FeedTail {
   readonly #options: FeedTailOptions
   readonly #listeners = new Set<TailListener>()
   #position = 0
+  /** What was asked for in another age must not be handed on. */
+  #age = 0
+  #isStale = false
   /** Bumped when there is nothing to do but wait: resolves the wait. */
   #wake: (() => void) | undefined
   #isWoken = false
@@ -56,12 +59,7 @@ export class FeedTail {
    * From the returned position on the listener is told of every event. Rejects when the database can't be asked.
    */
   async join(listener: TailListener): Promise<number> {
-    if (!this.#isRunning) {
-      this.#starting ??= this.#start().finally(() => {
-        this.#starting = undefined
-      })
-      await this.#starting
-    }
+    if (!this.#isRunning || this.#isStale) await this.#ensureStarted()
     // No await from here on: between the position and the listening nothing may pass.
     this.#listeners.add(listener)
     if (!this.#isRunning && !this.#isClosed) {
@@ -82,14 +80,34 @@ export class FeedTail {
     this.#wake?.()
   }
 
+  /** The store is another one than before: listeners are told that it went back, and the end is looked for anew. */
+  startOver(): void {
+    this.#age++
+    this.#isStale = true
+    for (const listener of [...this.#listeners]) listener.onWentBack()
+    this.wake()
+  }
+
   close(): void {
     this.#isClosed = true
     this.wake()
   }
 
+  #ensureStarted(): Promise<void> {
+    this.#starting ??= this.#start().finally(() => {
+      this.#starting = undefined
+    })
+    return this.#starting
+  }
+
   async #start(): Promise<void> {
     this.#options.onActive?.()
-    this.#position = await this.#options.log.head()
+    let age: number
+    do {
+      age = this.#age
+      this.#position = await this.#options.log.head()
+    } while (age !== this.#age)
+    this.#isStale = false
   }
 
   async #run(): Promise<void> {
@@ -109,6 +127,8 @@ export class FeedTail {
   }
 
   async #read(): Promise<boolean> {
+    if (this.#isStale) await this.#ensureStarted()
+    const age = this.#age
     const { head, events, isFull } = await this.#options.log.readFeed({
       after: this.#position,
       direction: 'forward',
@@ -116,9 +136,10 @@ export class FeedTail {
       maxBytes: PAGE_BYTES,
       mayBeShort: true,
     })
+    if (age !== this.#age) return true
     if (head < this.#position) {
       this.#position = head
-      for (const listener of [...this.#listeners]) listener.onWentBack(head)
+      for (const listener of [...this.#listeners]) listener.onWentBack()
       return false
     }
     if (events.length > 0) {

@@ -129,6 +129,12 @@ export class FollowHub {
     }
   }
 
+  /** The store is another one than before: everybody is ended with the error, before anything of it is handed on. */
+  startOver(error: unknown): void {
+    for (const { follower } of [...this.#followed]) follower.end('epoch_changed', error)
+    this.#options.tail.startOver()
+  }
+
   #forget(followed: Followed): void {
     this.#followed.delete(followed)
     if (this.#followed.size > 0) return

@@ -44,7 +44,7 @@ export async function* followedEvents(
     if (queue.reason === 'went_back') {
       throw new AppError('cursor_ahead', 'The store went back, as after a restore: what was followed is no more.')
     }
-    if (queue.reason !== 'failed') continue
+    if (queue.reason !== 'failed' && queue.reason !== 'epoch_changed') continue
     if (!isPassing(queue.error)) throw queue.error
     await sleep(RETRY_MS, undefined, { signal }).catch(() => {})
   }

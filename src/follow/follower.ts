@@ -15,7 +15,7 @@ export type FollowQuery =
   | { kind: 'stream'; streamId: string; after: number; types?: string[] }
 
 /** Why following ended. */
-export type FollowEnd = 'shutting_down' | 'overflow' | 'went_back' | 'failed' | 'left'
+export type FollowEnd = 'shutting_down' | 'overflow' | 'went_back' | 'epoch_changed' | 'failed' | 'left'
 
 /** Where the events go. */
 export interface FollowSink {

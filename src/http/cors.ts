@@ -5,7 +5,8 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { varyBy } from './negotiate.ts'
 import type { Origins } from './origins.ts'
 
-const ALLOWED_HEADERS = 'Accept, Authorization, Content-Type, If-Match, If-None-Match, Last-Event-ID, X-Request-Id'
+const ALLOWED_HEADERS =
+  'Accept, Annals-Epoch, Authorization, Content-Type, If-Match, If-None-Match, Last-Event-ID, X-Request-Id'
 // What a page may read beside the body.
 const EXPOSED_HEADERS = [
   ...['ETag', 'Link', 'Location', 'Retry-After', 'X-Request-Id', 'Idempotent-Replayed', 'Annals-Epoch'],

@@ -24,7 +24,15 @@ import {
   NackSchema,
   ProgressSchema,
 } from './consumer-schemas.ts'
-import { answerLive, followCursor, type LiveParts, untilGone } from './live.ts'
+import {
+  answerLive,
+  confirmEpoch,
+  epochParameters,
+  followCursor,
+  type LiveParts,
+  stampEpoch,
+  untilGone,
+} from './live.ts'
 import { DEFAULT_LIMIT, MAX_PAGE_BYTES } from './read-parameters.ts'
 
 export interface ConsumerEventRoutesOptions extends LiveParts {
@@ -37,6 +45,7 @@ const JSON_TYPE = 'application/json; charset=utf-8'
 const LOOK_AGAIN_MS = 300
 
 const NextQuery = Type.Object({
+  ...epochParameters,
   limit: consumerLimit,
   wait: Type.Optional(
     Type.Integer({
@@ -70,6 +79,7 @@ export function consumerEventRoutes(
           'not_acceptable',
           'consumer_paused',
           'cursor_ahead',
+          'epoch_changed',
           ...WRITE_PROBLEMS,
         ),
       },
@@ -78,6 +88,7 @@ export function consumerEventRoutes(
       const name = consumerName(request)
       const { limit = DEFAULT_LIMIT, wait } = request.query as Static<typeof NextQuery>
       varyBy(reply, 'Accept')
+      await stampEpoch(request, reply, live)
       if (negotiate(request.headers.accept, ['application/json', SSE_TYPE]) === SSE_TYPE)
         return follow(request, reply, name)
       const batch = await nextEvents(
@@ -87,17 +98,20 @@ export function consumerEventRoutes(
         () => consumers.readNext(name, limit, MAX_PAGE_BYTES),
         () => false,
       )
+      confirmEpoch(request, live.epoch)
       return reply.type(JSON_TYPE).send(pageJson(batch))
     },
   )
 
   const follow = async (request: FastifyRequest, reply: FastifyReply, name: string): Promise<FastifyReply> => {
     for (const parameter of Object.keys(request.query as object)) {
+      if (parameter === 'epoch') continue
       throw queryError(parameter, 'not_followed', 'has no meaning for what goes on.')
     }
     const { filter, checkpoint, isPaused } = await consumers.read(name)
     if (isPaused) throw new AppError('consumer_paused', `The consumer ${name} is paused.`)
     const after = await followCursor(request, checkpoint, head, 'position')
+    confirmEpoch(request, live.epoch)
     return answerLive(reply, SSE_TYPE, { kind: 'feed', after, filter }, live)
   }
 
@@ -114,12 +128,19 @@ export function consumerEventRoutes(
       schema: {
         ...claim.schema,
         body: ClaimSchema,
-        response: consumerAnswers({ 200: ref(LeaseSchema) }, 'consumer_paused', ...WRITE_PROBLEMS),
+        response: consumerAnswers(
+          { 200: ref(LeaseSchema) },
+          'consumer_paused',
+          'cursor_ahead',
+          'epoch_changed',
+          ...WRITE_PROBLEMS,
+        ),
       },
     },
     async (request, reply) => {
       const name = consumerName(request)
       const { member, limit = DEFAULT_LIMIT, wait = 0 } = request.body as Static<typeof ClaimSchema>
+      await stampEpoch(request, reply, live)
       const claimed = await nextEvents(
         reply,
         name,

@@ -224,7 +224,7 @@ const consumerBody = (consumer: ConsumerStanding): Static<typeof ConsumerSchema>
   paused: consumer.isPaused,
   checkpoint: consumer.checkpoint,
   head: consumer.head,
-  lag_events: consumer.head - consumer.checkpoint,
+  lag_events: Math.max(consumer.head - consumer.checkpoint, 0),
   lag_seconds: consumer.lagSeconds,
   in_flight: consumer.inFlight,
   parked: consumer.parked,

@@ -15,12 +15,17 @@ import {
   answerLive,
   atLeastParameters,
   awaitPosition,
+  confirmEpoch,
+  epochParameters,
   followCursor,
   followParameters,
   formOf,
   isLive,
   type LiveParts,
   type LiveRead,
+  refuseAhead,
+  sameEpoch,
+  stampEpoch,
   untilGone,
 } from './live.ts'
 import {
@@ -56,6 +61,7 @@ const FeedReadQuery = Type.Object(
     since: Type.Optional(Type.String({ format: 'date-time', description: 'RFC 3339; inclusive, on `created_at`.' })),
     until: Type.Optional(Type.String({ format: 'date-time', description: 'RFC 3339; exclusive, on `created_at`.' })),
     ...followParameters,
+    ...epochParameters,
     ...atLeastParameters,
   },
   {
@@ -92,7 +98,7 @@ export function eventRoutes(app: FastifyInstance, { log, ...live }: EventRoutesO
         querystring: FeedReadQuery,
         response: {
           200: Type.Ref(FeedPageSchema.$id as string),
-          ...problems('not_acceptable', 'cursor_ahead', 'not_yet_visible', ...READ_PROBLEMS),
+          ...problems('not_acceptable', 'cursor_ahead', 'epoch_changed', 'not_yet_visible', ...READ_PROBLEMS),
         },
       },
     },
@@ -102,20 +108,29 @@ export function eventRoutes(app: FastifyInstance, { log, ...live }: EventRoutesO
       const form = formOf(request, read)
       const query = feedQuery(read, form === NDJSON_TYPE)
       await awaitPosition(request, reply, live)
+      await stampEpoch(request, reply, live)
       if (isLive(form, read)) {
         const after = await followCursor(request, query.after ?? 0, () => log.head(), 'position')
+        confirmEpoch(request, live.epoch)
         return answerLive(reply, form, { kind: 'feed', after, filter: filterOf(query) }, live)
       }
-      if (form === NDJSON_TYPE)
-        return sendLines(reply, feedLines(log, query, await log.readFeedText(query), read.limit))
-      const page = read.wait === undefined ? await log.readFeed(query) : await longPoll(reply, read.wait, query)
+      if (form === NDJSON_TYPE) {
+        const isSame = sameEpoch(live.epoch)
+        const page = reached(query, await log.readFeedText(query))
+        confirmEpoch(request, live.epoch)
+        return sendLines(reply, feedLines({ log, isSame }, query, page, read.limit))
+      }
+      const page = read.wait === undefined ? await readPage(query) : await longPoll(reply, read.wait, query)
+      confirmEpoch(request, live.epoch)
       return sendPage(reply, read, query, page)
     },
   )
 
+  const readPage = async (query: FeedQuery): Promise<FeedPage> => reached(query, await log.readFeed(query))
+
   const longPoll = (reply: FastifyReply, seconds: number, query: FeedQuery): Promise<FeedPage> =>
     untilGone(reply, live, (signal) =>
-      live.hub.waitForEvents(() => log.readFeed(query), predicateOf(query), seconds * 1000, signal),
+      live.hub.waitForEvents(() => readPage(query), predicateOf(query), seconds * 1000, signal),
     )
 
   app.get(
@@ -193,6 +208,12 @@ function timeOf(name: string, text: string): string {
   return time
 }
 
+/** @throws AppError `cursor_ahead` */
+function reached<Page extends { head: number }>({ after = 0 }: FeedQuery, page: Page): Page {
+  refuseAhead(after, page.head, 'position')
+  return page
+}
+
 /** Where the next page starts; null backwards at the end. Forwards a page that is not full has seen all up to the head. */
 function nextCursor(query: FeedQuery, page: FeedPage): number | null {
   const last = page.events.at(-1)?.at
@@ -227,7 +248,12 @@ function sendPage(reply: FastifyReply, read: FeedRead, query: FeedQuery, page: F
 }
 
 // Up to the head that the first page saw, so that the answer ends while others append.
-function feedLines(log: EventLog, query: FeedQuery, page: FeedText, limit: number | undefined): LinePage {
+function feedLines(
+  source: { log: EventLog; isSame: () => void },
+  query: FeedQuery,
+  page: FeedText,
+  limit: number | undefined,
+): LinePage {
   const left = limit === undefined ? undefined : limit - page.count
   const upTo = query.upTo ?? page.head
   const isForward = query.direction === 'forward'
@@ -240,7 +266,9 @@ function feedLines(log: EventLog, query: FeedQuery, page: FeedText, limit: numbe
       : async () => {
           const bound = isForward ? { after: last } : { before: last }
           const nextQuery = { ...query, ...bound, upTo, limit: Math.min(left ?? MAX_PAGE_EVENTS, MAX_PAGE_EVENTS) }
-          return feedLines(log, nextQuery, await log.readFeedText(nextQuery), left)
+          const next = await source.log.readFeedText(nextQuery)
+          source.isSame()
+          return feedLines(source, nextQuery, next, left)
         },
   }
 }

@@ -2,6 +2,8 @@
 
 import { type TSchema, Type } from '@sinclair/typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { epochChanged } from '../contract/epoch.ts'
+import type { StoreEpoch } from '../db/store-epoch.ts'
 import { AppError, validationFailed } from '../errors.ts'
 import type { FollowHub } from '../follow/follow-hub.ts'
 import type { FollowQuery } from '../follow/follower.ts'
@@ -15,7 +17,11 @@ import { queryError } from '../http/query.ts'
 export interface LiveParts {
   hub: FollowHub
   lifecycle: Lifecycle
+  epoch: EpochSource
 }
+
+/** What is known of the epoch of the store; asks nobody but where it says so. */
+export type EpochSource = Pick<StoreEpoch, 'current' | 'isStandby' | 'confirm'>
 
 export type Form = 'application/json' | typeof NDJSON_TYPE | typeof SSE_TYPE
 
@@ -41,8 +47,20 @@ export const followParameters = {
   follow: Type.Optional(Type.Boolean({ description: 'As lines: go on with new events for ever.' })),
 } satisfies Record<string, TSchema>
 
+/** Told with every answer of the feed. */
+export const epochParameters = {
+  epoch: Type.Optional(
+    Type.String({
+      maxLength: 100,
+      description:
+        'What `Annals-Epoch` said when the cursor was current, also as a header of that name: 409 `epoch_changed` when positions may mean other events by now.',
+    }),
+  ),
+} satisfies Record<string, TSchema>
+
 /** The parameters above, as they are read. */
 export interface LiveRead {
+  epoch?: string
   at_least?: number
   at_least_wait?: number
   wait?: number
@@ -84,8 +102,42 @@ function lastEventId(request: FastifyRequest): number | undefined {
   throw validationFailed([{ pointer: 'header/last-event-id', rule: 'integer_from_0' }])
 }
 
+const EPOCH_HEADER = 'annals-epoch'
+
+/**
+ * Gives the answer its epoch, and refuses a request that brings another one. Costs a look at what is known; the
+ * database is asked where nothing is known yet, or where a standby may have been promoted meanwhile.
+ * @throws AppError `epoch_changed`
+ */
+export function stampEpoch(request: FastifyRequest, reply: FastifyReply, { epoch }: LiveParts): Promise<void> | void {
+  const stamp = () => {
+    if (epoch.current !== undefined) reply.header(EPOCH_HEADER, epoch.current)
+    confirmEpoch(request, epoch)
+  }
+  const mustAsk = epoch.current === undefined || (epoch.isStandby && broughtEpochs(request).length > 0)
+  return mustAsk ? epoch.confirm().then(stamp) : stamp()
+}
+
+/** Once more when everything was read: it may have changed in between. @throws AppError `epoch_changed` */
+export function confirmEpoch(request: FastifyRequest, epoch: EpochSource): void {
+  if (broughtEpochs(request).some((brought) => brought !== epoch.current)) throw epochChanged(epoch.current)
+}
+
+function broughtEpochs(request: FastifyRequest): (string | string[])[] {
+  const { epoch: parameter } = request.query as LiveRead
+  return [request.headers[EPOCH_HEADER], parameter].filter((brought) => brought !== undefined)
+}
+
+/** Breaks off an answer of several pages whose store is not the same any more. */
+export function sameEpoch(epoch: EpochSource): () => void {
+  const { current } = epoch
+  return () => {
+    if (epoch.current !== current) throw epochChanged(epoch.current)
+  }
+}
+
 /** 409 for a cursor that the store has not reached, so that nobody goes on silently in a store that went back. */
-function refuseAhead(cursor: number, head: number, counted: Counted): void {
+export function refuseAhead(cursor: number, head: number, counted: Counted): void {
   if (cursor <= head) return
   throw new AppError('cursor_ahead', `The cursor is ${counted} ${cursor}, and the last one here is ${head}.`, {
     members: { cursor, head },

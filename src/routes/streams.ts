@@ -13,12 +13,16 @@ import {
   answerLive,
   atLeastParameters,
   awaitPosition,
+  confirmEpoch,
+  epochParameters,
   followCursor,
   followParameters,
   formOf,
   isLive,
   type LiveParts,
   type LiveRead,
+  sameEpoch,
+  stampEpoch,
   untilGone,
 } from './live.ts'
 import {
@@ -46,6 +50,7 @@ const StreamReadQuery = Type.Object({
   direction: directionParameter,
   type: typeParameter,
   ...followParameters,
+  ...epochParameters,
   ...atLeastParameters,
 })
 
@@ -81,6 +86,7 @@ export function streamRoutes(app: FastifyInstance, { log, snapshots, ...live }: 
             'stream_not_found',
             'not_acceptable',
             'cursor_ahead',
+            'epoch_changed',
             'not_yet_visible',
             ...READ_PROBLEMS,
           ),
@@ -94,9 +100,11 @@ export function streamRoutes(app: FastifyInstance, { log, snapshots, ...live }: 
       const form = formOf(request, read)
       const query = streamQuery(streamId, read, form === NDJSON_TYPE)
       await awaitPosition(request, reply, live)
+      await stampEpoch(request, reply, live)
       if (isLive(form, read)) {
         const from = (read.from_version ?? 1) - 1
         const after = await followCursor(request, from, () => versionOf(log, streamId), 'version')
+        confirmEpoch(request, live.epoch)
         return answerLive(
           reply,
           form,
@@ -104,11 +112,13 @@ export function streamRoutes(app: FastifyInstance, { log, snapshots, ...live }: 
           live,
         )
       }
+      const isSame = sameEpoch(live.epoch)
       const page = read.wait === undefined ? await log.readStream(query) : await longPoll(reply, read.wait, query)
+      confirmEpoch(request, live.epoch)
       if (page.version === 0) throw streamNotFound()
       reply.header('etag', `"${page.version}"`)
       if (isNotModified(request.headers['if-none-match'], page.version)) return reply.code(304).send()
-      if (form === NDJSON_TYPE) return sendLines(reply, streamLines(log, query, page, read.limit))
+      if (form === NDJSON_TYPE) return sendLines(reply, streamLines({ log, isSame }, query, page, read.limit))
       return sendPage(reply, query, page)
     },
   )
@@ -238,7 +248,12 @@ function sendPage(reply: FastifyReply, query: StreamQuery, page: StreamPage): Fa
 }
 
 // Up to the version that the first page saw, so that a busy stream comes to an end.
-function streamLines(log: EventLog, query: StreamQuery, page: StreamPage, limit: number | undefined): LinePage {
+function streamLines(
+  source: { log: EventLog; isSame: () => void },
+  query: StreamQuery,
+  page: StreamPage,
+  limit: number | undefined,
+): LinePage {
   const left = limit === undefined ? Number.POSITIVE_INFINITY : limit - page.events.length
   const nextFrom = nextVersion(query, page)
   const toVersion = query.toVersion ?? page.version
@@ -249,8 +264,9 @@ function streamLines(log: EventLog, query: StreamQuery, page: StreamPage, limit:
         ? null
         : async () => {
             const nextQuery = { ...query, fromVersion: nextFrom, toVersion, limit: Math.min(left, MAX_PAGE_EVENTS) }
-            const nextPage = await log.readStream(nextQuery)
-            return streamLines(log, nextQuery, nextPage, limit === undefined ? undefined : left)
+            const nextPage = await source.log.readStream(nextQuery)
+            source.isSame()
+            return streamLines(source, nextQuery, nextPage, limit === undefined ? undefined : left)
           },
   }
 }

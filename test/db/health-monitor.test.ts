@@ -7,7 +7,7 @@ import { FaultProxy } from '../faults/fault-proxy.ts'
 import { runSql, startTestCluster, type Teardown, withDatabase } from '../support/postgres.ts'
 
 const cluster = await startTestCluster(t, { isDurable: false })
-const HEAD = 'CREATE TABLE annals_head (position bigint NOT NULL); INSERT INTO annals_head VALUES (42)'
+const HEAD = 'CREATE TABLE annals_head (position bigint NOT NULL, epoch uuid); INSERT INTO annals_head VALUES (42)'
 
 function openAdmin(t: Teardown, url = cluster.url): AdminConnection {
   const admin = new AdminConnection({ url, applicationName: 'annals/test health' })

@@ -78,6 +78,7 @@ export async function buildTestApp({ tokens, parts = {}, onRoute }: TestAppOptio
       heartbeatMs: 200,
       limits: { maxPendingBytes: 2 * 1024 * 1024 },
     }),
+    epoch: { current: 'memory.1', isStandby: false, confirm: () => Promise.resolve() },
     snapshots: new InMemorySnapshots(events),
     consumers: noConsumers,
     snapshotEvery: 100,
