@@ -1,3 +1,5 @@
+import { MigrationError } from '../db/migration-error.ts'
+
 /**
  * `not_found`: there is no such backup. `refused`: it was not begun, and nothing changed. `locked`: another job runs on
  * the store. `damaged`: the files are not what was backed up. `different`: what came out is not what went in.
@@ -23,4 +25,18 @@ export class BackupError extends Error {
 export function describeCause(error: unknown): string {
   const { message, code, detail } = error as Error & { code?: string; detail?: string }
   return [message || code || String(error), detail].filter((part) => part).join(': ')
+}
+
+/** Whatever was thrown, as an error that says what became of the job. */
+export function asBackupError(error: unknown, signal?: AbortSignal): BackupError {
+  if (error instanceof BackupError) return error
+  if (signal?.aborted) return new BackupError('stopped', 'it was stopped, and nothing of it is left', { cause: error })
+  if (error instanceof MigrationError) return new BackupError('refused', error.message, { cause: error })
+  const { code } = error as NodeJS.ErrnoException
+  if (code === 'ENOSPC') {
+    return new BackupError('failed', 'there is no space left where the backup goes; nothing of it is left', {
+      cause: error,
+    })
+  }
+  return new BackupError('failed', describeCause(error), { cause: error })
 }

@@ -3,9 +3,12 @@
 import { BackupError } from './backup-error.ts'
 import { BACKUP_ID } from './manifest.ts'
 
+/** `YYYYMMDD_HHMMSS`. */
+export const stampOf = (at: Date): string =>
+  at.toISOString().replace(/^(\d+)-(\d+)-(\d+)T(\d+):(\d+):(\d+).*$/, '$1$2$3_$4$5$6')
+
 /** `backup_YYYYMMDD_HHMMSS`. */
-export const backupIdOf = (at: Date): string =>
-  `backup_${at.toISOString().replace(/^(\d+)-(\d+)-(\d+)T(\d+):(\d+):(\d+).*$/, '$1$2$3_$4$5$6')}`
+export const backupIdOf = (at: Date): string => `backup_${stampOf(at)}`
 
 /** Ids become parts of paths. @throws BackupError `refused` */
 export function checkBackupId(id: string): string {

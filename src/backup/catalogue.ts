@@ -10,8 +10,13 @@ import {
 } from '../db/backup/backup-records.ts'
 import { connectToStore, hasCatalogue, type StoreAddress } from '../db/backup/store-connection.ts'
 import type { RunQuery } from '../db/migration-ledger.ts'
+import { BackupError } from './backup-error.ts'
 import type { Desk } from './desk.ts'
 import { type Manifest, manifestHash, sizeOf } from './manifest.ts'
+import { openCatalogue } from './run-job.ts'
+
+// More is history that no list is for.
+const MAX_JOBS = 1_000
 
 export interface CatalogueEntry {
   id: string
@@ -62,6 +67,18 @@ export async function readCatalogue(desk: Desk): Promise<Catalogue> {
   return { entries: [...entries.values()].toSorted((a, b) => (a.id < b.id ? 1 : -1)), faults }
 }
 
+/** What was done, the newest first. @throws BackupError `refused` without a store that has a catalogue */
+export async function readJobs(desk: Desk, filter: { backupId?: string }): Promise<JobRecord[]> {
+  if (desk.store === undefined) throw new BackupError('refused', 'jobs are written down in the store: set DATABASE_URL')
+  const client = await openCatalogue(desk.store)
+  try {
+    const query: RunQuery = (text, values) => client.query(text, values)
+    return await listJobs(query, desk.store.schema, { ...filter, limit: MAX_JOBS })
+  } finally {
+    await client.end()
+  }
+}
+
 interface Records {
   records: BackupRecord[]
   jobs: JobRecord[]
@@ -81,7 +98,7 @@ async function readRecords(store: StoreAddress | undefined): Promise<Records> {
     }
     const [records, jobs] = [
       await listBackups(query, store.schema),
-      await listJobs(query, store.schema, { limit: 1_000 }),
+      await listJobs(query, store.schema, { limit: MAX_JOBS }),
     ]
     return { records, jobs }
   } catch (error) {

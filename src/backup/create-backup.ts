@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { putBackup } from '../db/backup/backup-records.ts'
 import { VERSION } from '../version.ts'
-import { BackupError } from './backup-error.ts'
+import { asBackupError, BackupError } from './backup-error.ts'
 import { listFiles } from './check-files.ts'
 import type { Desk } from './desk.ts'
 import type { Staged } from './destination.ts'
@@ -12,7 +12,7 @@ import type { BackupDriver, CreateOptions, JobContext } from './driver.ts'
 import { driverOf } from './drivers.ts'
 import { MANIFEST_FILE, type Manifest, manifestHash, manifestText, sizeOf } from './manifest.ts'
 import { openChain } from './open-chain.ts'
-import { asBackupError, type JobCatalogue, runJob } from './run-job.ts'
+import { type JobCatalogue, runJob } from './run-job.ts'
 
 export interface BackupRequest {
   type: string

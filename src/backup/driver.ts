@@ -1,6 +1,7 @@
 // What each type of backup does. A driver fills a folder, looks at a folder, and puts a folder's contents into a store;
 // names, the catalogue, where folders are kept, locks and the comparison after a restore are the same for all.
 
+import type pg from 'pg'
 import type { StoreAddress } from '../db/backup/store-connection.ts'
 import type { StoreContents } from '../db/backup/store-contents.ts'
 import type { Manifest, ManifestFile } from './manifest.ts'
@@ -68,8 +69,24 @@ export interface ReadRequest extends JobContext {
   chain: OpenBackup[]
 }
 
+/** A part of a backup; all of it when absent. */
+export interface Part {
+  /** Of the tables of `src/db/backup/store-tables.ts`, those that are wanted. */
+  tables?: readonly string[]
+  /** Of the events those of one stream, into another table than `events`. */
+  stream?: { id: string; into: string }
+}
+
+export interface LoadRequest extends ReadRequest {
+  /** In a transaction that the caller commits, after it has compared what is there. */
+  client: pg.Client
+  /** Holds the store's tables, without rows. */
+  schema: string
+  part?: Part
+}
+
 export interface RestoreRequest extends ReadRequest {
-  /** `database` drivers get an empty database; `store` drivers one whose schema is migrated and holds no row. */
+  /** A database that is empty; `schema` is that of the store that was backed up. */
   target: StoreAddress
 }
 
@@ -78,12 +95,15 @@ export interface BackupDriver {
   /** For `annals backup types` and `GET /backups/types`. */
   readonly about: { summary: string; advantages: string[]; disadvantages: string[]; needs: string[] }
   readonly isIncremental: boolean
-  /** What `restore` has to be given; null when it can't be restored into a running server. */
-  readonly restoresInto: 'store' | 'database' | null
   /** @throws BackupError `refused` before anything is written, `failed`, `stopped` */
   create(request: CreateRequest): Promise<CreateResult>
   /** Level 1, after level 0 has passed. @throws BackupError `damaged` at the first thing that is wrong */
   read(request: ReadRequest): Promise<void>
-  /** Fills the target; on an error nothing of it stays. @throws BackupError `damaged`, `failed`, `stopped` */
-  restore(request: RestoreRequest): Promise<void>
+  /**
+   * Fills the tables of a store, for what can do without the tables' definitions. It is what makes the modes `replace`,
+   * `events`, `tables` and `stream` possible. @throws BackupError `damaged`, `refused`
+   */
+  load?(request: LoadRequest): Promise<void>
+  /** Fills a database, for what brings definitions along. @throws BackupError `damaged`, `failed`, `stopped` */
+  restore?(request: RestoreRequest): Promise<void>
 }

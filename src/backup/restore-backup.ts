@@ -1,60 +1,74 @@
-// Putting a backup back. Everything is checked before the first write.
+// Putting a backup back, in the way that is asked for. Everything is checked before the first write, and compared after
+// the last one.
 
-import { connectToStore, type StoreAddress } from '../db/backup/store-connection.ts'
-import { describeRows } from '../db/backup/write-store.ts'
-import { Migrator } from '../db/migrator.ts'
-import { BackupError } from './backup-error.ts'
-import { checkFiles } from './check-files.ts'
+import type { StoreAddress } from '../db/backup/store-connection.ts'
 import type { Destination } from './destination.ts'
 import type { JobContext } from './driver.ts'
-import { driverOf } from './drivers.ts'
 import type { Manifest } from './manifest.ts'
-import { openChain } from './open-chain.ts'
-import { asBackupError, runJob } from './run-job.ts'
+import { type Checked, openChecked } from './open-checked.ts'
+import { restoreBeside, TABLE_GROUPS, type TableGroup } from './restore-beside.ts'
+import { prepareInto, restoreInto } from './restore-into.ts'
+import { restoreStream } from './restore-stream.ts'
+import { runJob } from './run-job.ts'
+
+export type RestoreMode =
+  | { mode: 'into'; isForced: boolean }
+  | { mode: 'replace' }
+  | { mode: 'events' }
+  | { mode: 'tables'; tables: TableGroup[] }
+  | { mode: 'stream'; stream: string }
 
 export interface RestoreOrder {
   id: string
   destination: Destination
   target: StoreAddress
+  how: RestoreMode
 }
 
-/** Into a store without rows, which is made where there is none. @throws BackupError; then the target holds no row */
-export async function restoreInto({ id, destination, target }: RestoreOrder, context: JobContext): Promise<Manifest> {
-  const chain = await openChain(destination, id, context)
+export interface Restored {
+  manifest: Manifest
+  /** What there is to know about the mode, beside what the backup holds. */
+  outcome: Record<string, unknown>
+}
+
+/** @throws BackupError; then the target is as it was */
+export async function restoreBackup(order: RestoreOrder, context: JobContext): Promise<Restored> {
+  const { id, destination, target, how } = order
+  const checked = await openChecked(destination, id, context)
   try {
-    const { backups } = chain
-    const { manifest } = backups.at(-1) as (typeof backups)[0]
-    const driver = driverOf(manifest.type)
-    for (const backup of backups) await checkFiles(backup, context)
-    await driver.read({ ...context, chain: backups })
-    await migrate(target, context)
-    await refuseRows(target)
-    const definition = { kind: 'restore', backupId: id, request: { mode: 'into' } } as const
-    await runJob(target, definition, context, async (context) => {
-      await driver.restore({ ...context, chain: backups, target })
-      return { result: { ...manifest.contents } }
-    })
-    return manifest
+    const { manifest } = checked
+    const definition = { kind: 'restore', backupId: id, request: { ...how } } as const
+    if (how.mode === 'into') {
+      await prepareInto(checked, { target, isForced: how.isForced }, context)
+      await runJob(target, definition, context, async (context) => {
+        await restoreInto(checked, { target, isForced: how.isForced }, context)
+        return { result: { ...manifest.contents } }
+      })
+      return { manifest, outcome: {} }
+    }
+    const { result } = await runJob(target, definition, context, async (context) => ({
+      result: { ...(await restoreInUse(checked, target, how, context)) },
+    }))
+    return { manifest, outcome: result }
   } finally {
-    await chain.release()
+    await checked.release()
   }
 }
 
-async function migrate({ url, schema }: StoreAddress, { log }: JobContext): Promise<void> {
-  try {
-    await new Migrator({ connectionString: url, schema, log }).up()
-  } catch (error) {
-    throw asBackupError(error)
-  }
-}
-
-async function refuseRows(target: StoreAddress): Promise<void> {
-  const client = await connectToStore(target, 'restore')
-  try {
-    const held = await describeRows(client, target.schema)
-    if (held.length === 0) return
-    throw new BackupError('refused', `the store is not empty: it holds ${held.join(', ')}. Nothing was changed`)
-  } finally {
-    await client.end()
+function restoreInUse(
+  checked: Checked,
+  target: StoreAddress,
+  how: Exclude<RestoreMode, { mode: 'into' }>,
+  context: JobContext,
+): Promise<object> {
+  switch (how.mode) {
+    case 'replace':
+      return restoreBeside(checked, { target, groups: TABLE_GROUPS }, context)
+    case 'events':
+      return restoreBeside(checked, { target, groups: ['events'] }, context)
+    case 'tables':
+      return restoreBeside(checked, { target, groups: how.tables }, context)
+    case 'stream':
+      return restoreStream(checked, { target, stream: how.stream }, context)
   }
 }

@@ -4,9 +4,8 @@ import { hostname } from 'node:os'
 import type pg from 'pg'
 import { finishJob, type JobKind, noteProgress, startJob } from '../db/backup/backup-records.ts'
 import { connectToStore, hasCatalogue, type StoreAddress, tryLockForJob } from '../db/backup/store-connection.ts'
-import { MigrationError } from '../db/migration-error.ts'
 import type { RunQuery } from '../db/migration-ledger.ts'
-import { BackupError, describeCause } from './backup-error.ts'
+import { asBackupError, BackupError } from './backup-error.ts'
 import type { JobContext, Progress } from './driver.ts'
 
 export interface JobDefinition {
@@ -76,7 +75,7 @@ export async function runJob<T extends { backupId?: string | null; result: Recor
 }
 
 /** A connection to a store that has a catalogue. @throws BackupError `refused` */
-async function openCatalogue(store: StoreAddress): Promise<pg.Client> {
+export async function openCatalogue(store: StoreAddress): Promise<pg.Client> {
   const client = await connectToStore(store, 'backup catalogue').catch((error: unknown) => {
     throw asBackupError(error)
   })
@@ -89,17 +88,3 @@ async function openCatalogue(store: StoreAddress): Promise<pg.Client> {
 }
 
 const describeFailure = ({ message, evidence }: BackupError): string => [message, ...evidence].join('\n')
-
-/** Whatever was thrown, as an error that says what became of the job. */
-export function asBackupError(error: unknown, signal?: AbortSignal): BackupError {
-  if (error instanceof BackupError) return error
-  if (signal?.aborted) return new BackupError('stopped', 'it was stopped, and nothing of it is left', { cause: error })
-  if (error instanceof MigrationError) return new BackupError('refused', error.message, { cause: error })
-  const { code } = error as NodeJS.ErrnoException
-  if (code === 'ENOSPC') {
-    return new BackupError('failed', 'there is no space left where the backup goes; nothing of it is left', {
-      cause: error,
-    })
-  }
-  return new BackupError('failed', describeCause(error), { cause: error })
-}

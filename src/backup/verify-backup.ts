@@ -1,18 +1,27 @@
 // Whether a backup is worth anything, at four levels of certainty and cost.
 
+import { compareEvents, type RowDifferences } from '../db/backup/compare-rows.ts'
+import { BEGIN_SNAPSHOT, readHead, readInOrder } from '../db/backup/read-store.ts'
+import { createScratch } from '../db/backup/scratch.ts'
+import type { StoreAddress } from '../db/backup/store-connection.ts'
 import { BackupError } from './backup-error.ts'
-import { checkFiles } from './check-files.ts'
 import type { Desk } from './desk.ts'
 import type { JobContext, VerifyLevel } from './driver.ts'
-import { driverOf } from './drivers.ts'
-import { openChain } from './open-chain.ts'
+import type { Manifest } from './manifest.ts'
+import { type Checked, openChecked } from './open-checked.ts'
+import { prepareInto, restoreInto } from './restore-into.ts'
 import { runJob } from './run-job.ts'
+import { inTransaction } from './transaction.ts'
 
 export interface Verified {
   id: string
   level: VerifyLevel
-  /** What was read, itself and those it adds to. */
+  /** How many were read: itself and those it adds to. */
   backups: number
+  /** Where it was restored to for the test, from level 2 on. */
+  scratch?: 'database' | 'schema'
+  /** Events that were compared with those of the live store, at level 3. */
+  compared?: number
 }
 
 /** @throws BackupError `damaged` or `different` when it is not what was backed up */
@@ -21,19 +30,101 @@ export async function verifyBackup(
   { id, level }: { id: string; level: VerifyLevel },
   context: JobContext & { onStarted?(jobId: string): void },
 ): Promise<Verified> {
+  if (level >= 2 && desk.store === undefined) {
+    throw new BackupError('refused', `level ${level} needs a server to restore on: set DATABASE_URL`)
+  }
   const definition = { kind: 'verify', backupId: id, request: { level } } as const
-  const { verified } = await runJob(desk.store, definition, context, async (context) => {
-    const chain = await openChain(desk.destination, id, context)
+  const { result } = await runJob(desk.store, definition, context, async (context) => {
+    const checked = await openChecked(desk.destination, id, context, level === 0 ? 0 : 1)
     try {
-      const { backups } = chain
-      const last = backups.at(-1)
-      if (last === undefined) throw new BackupError('not_found', `there is no backup ${id}`)
-      for (const backup of backups) await checkFiles(backup, context)
-      if (level >= 1) await driverOf(last.manifest.type).read({ ...context, chain: backups })
-      return { verified: { id, level, backups: backups.length }, result: { level, backups: backups.length } }
+      const tried =
+        level < 2 ? {} : await tryOut(checked, desk.store as StoreAddress, { isCompared: level === 3 }, context)
+      const result: Verified = { id, level, backups: checked.backups.length, ...tried }
+      return { result: { ...result } }
     } finally {
-      await chain.release()
+      await checked.release()
     }
   })
-  return verified
+  return result
 }
+
+/** Restores into a scratch database and drops it, whatever happens; compared with the live store when it is asked for. */
+export async function tryOut(
+  checked: Checked,
+  store: StoreAddress,
+  { isCompared }: { isCompared: boolean },
+  context: JobContext,
+): Promise<Pick<Verified, 'scratch' | 'compared'>> {
+  if (isCompared) await refuseOtherHistory(store, checked.manifest, context)
+  const scratch = await createScratch(store, { mayBeSchema: checked.driver.load !== undefined })
+  try {
+    const into = { target: scratch.address, isForced: false }
+    const quiet = { ...context, log: () => {} }
+    await prepareInto(checked, into, quiet)
+    await restoreInto(checked, into, quiet)
+    if (!isCompared) return { scratch: scratch.kind }
+    return { scratch: scratch.kind, compared: await compare(checked, scratch.address, store, context) }
+  } finally {
+    await scratch.drop()
+  }
+}
+
+/** Whether the live store goes on from where the backup was taken, so that their rows can be the same. */
+export async function isSameHistory(
+  store: StoreAddress,
+  { contents }: Manifest,
+  { signal }: JobContext,
+): Promise<boolean> {
+  const { epoch, head } = await inTransaction(store, { begin: 'BEGIN', signal }, (client) =>
+    readHead(client, store.schema),
+  )
+  return contents !== null && epoch === contents.epoch && head >= contents.head
+}
+
+async function refuseOtherHistory(store: StoreAddress, manifest: Manifest, context: JobContext): Promise<void> {
+  if (await isSameHistory(store, manifest, context)) return
+  throw new BackupError(
+    'refused',
+    `the live store is not the one that ${manifest.id} was taken from, or went back since: level 3 has nothing to compare with`,
+  )
+}
+
+async function compare(
+  { manifest }: Checked,
+  scratch: StoreAddress,
+  store: StoreAddress,
+  { signal, progress }: JobContext,
+): Promise<number> {
+  const { head = 0, events = 0 } = manifest.contents ?? {}
+  const differences = await inSnapshot(scratch, signal, (left) =>
+    inSnapshot(store, signal, (right) =>
+      compareEvents(left, right, {
+        head,
+        signal,
+        onRows: (done) => progress({ step: 'comparing with the live store', unit: 'events', done, total: events }),
+      }),
+    ),
+  )
+  refuseDifferences(manifest.id, differences)
+  return differences.compared
+}
+
+function refuseDifferences(id: string, { different, left, right, evidence }: RowDifferences): void {
+  if (different + left + right === 0) return
+  const counts = [
+    ...(different > 0 ? [`${different} differ`] : []),
+    ...(left > 0 ? [`${left} are only in the backup`] : []),
+    ...(right > 0 ? [`${right} are only in the store`] : []),
+  ]
+  throw new BackupError('different', `the events of ${id} are not those of the live store: ${counts.join(', ')}`, {
+    evidence,
+  })
+}
+
+type Side = Parameters<typeof compareEvents>[0]
+
+const inSnapshot = <T>(store: StoreAddress, signal: AbortSignal, work: (side: Side) => Promise<T>): Promise<T> =>
+  inTransaction(store, { begin: BEGIN_SNAPSHOT, signal }, async (client) => {
+    await readInOrder(client)
+    return work({ client, schema: store.schema })
+  })

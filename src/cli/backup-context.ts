@@ -1,11 +1,10 @@
 // What the commands for backups have in common: which store, which folder, how progress is shown, how it ends.
 
 import { CommanderError } from 'commander'
-import { BackupError, type BackupErrorKind } from '../backup/backup-error.ts'
+import { asBackupError, type BackupError, type BackupErrorKind } from '../backup/backup-error.ts'
 import type { Desk } from '../backup/desk.ts'
 import { openDestination } from '../backup/destinations.ts'
 import type { JobContext } from '../backup/driver.ts'
-import { asBackupError } from '../backup/run-job.ts'
 import { SettingsError } from '../config.ts'
 import { connectToRunningEmbedded } from '../db/embedded-postgres.ts'
 import { showSteps } from './progress.ts'

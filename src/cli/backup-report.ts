@@ -3,6 +3,8 @@
 import type { CatalogueEntry } from '../backup/catalogue.ts'
 import type { BackupDriver } from '../backup/driver.ts'
 import { type Manifest, sizeOf } from '../backup/manifest.ts'
+import type { Tested } from '../backup/test-backup.ts'
+import type { JobRecord } from '../db/backup/backup-records.ts'
 import { count } from './progress.ts'
 import { table } from './table.ts'
 
@@ -59,6 +61,24 @@ export function describeTypes(types: ({ type: string } & BackupDriver['about'])[
       ].join('\n'),
     )
     .join('\n\n')
+}
+
+/** What the drill found, in one line. */
+export function describeTest({ id, events, snapshots, scratch, compared, seconds }: Tested): string {
+  const live =
+    compared === null ? 'the live store has another history' : `${count(compared)} events are as in the live store`
+  return `${id} came back in ${seconds} s into a scratch ${scratch}: ${count(events)} events, ${count(snapshots)} snapshots, all digests as written down; ${live}`
+}
+
+export function describeJobs(jobs: JobRecord[]): string {
+  if (jobs.length === 0) return 'nothing was done yet'
+  return table(
+    ['started', 'kind', 'backup', 'state', 'by', ''],
+    jobs.map((job) => [
+      ...[`${job.started_at.slice(0, 19)}Z`, job.kind, job.backup_id ?? '', job.state, job.run_by],
+      job.error?.split('\n')[0] ?? '',
+    ]),
+  )
 }
 
 /** Bytes in the unit that leaves few digits. */

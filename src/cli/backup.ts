@@ -1,15 +1,23 @@
 // annals backup: make backups, see them, and prove that they are worth something.
 
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { readCatalogue } from '../backup/catalogue.ts'
+import { readCatalogue, readJobs } from '../backup/catalogue.ts'
 import { createBackup } from '../backup/create-backup.ts'
 import type { CreateOptions, VerifyLevel } from '../backup/driver.ts'
 import { DRIVERS } from '../backup/drivers.ts'
+import { testBackup } from '../backup/test-backup.ts'
 import { verifyBackup } from '../backup/verify-backup.ts'
 import { BACKUP_EXIT_CODES, type DeskOptions, withFiles, withStore } from './backup-context.ts'
-import { describeBackup, describeCatalogue, describeManifest, describeTypes } from './backup-report.ts'
+import {
+  describeBackup,
+  describeCatalogue,
+  describeJobs,
+  describeManifest,
+  describeTest,
+  describeTypes,
+} from './backup-report.ts'
 
-/** `annals backup create|list|show|types|verify`. Errors carry the exit code. */
+/** `annals backup create|list|show|types|verify|test|jobs`. Errors carry the exit code. */
 export function backupCommand(): Command {
   return new Command('backup')
     .description('make backups of a store, list them, and prove that they can be restored')
@@ -19,6 +27,8 @@ export function backupCommand(): Command {
     .addCommand(showCommand())
     .addCommand(typesCommand())
     .addCommand(verifyCommand())
+    .addCommand(testCommand())
+    .addCommand(jobsCommand())
 }
 
 function createCommand(): Command {
@@ -77,7 +87,7 @@ function typesCommand(): Command {
 function verifyCommand(): Command {
   return onDesk('verify', 'check a backup')
     .argument('<id>')
-    .option('--level <level>', '0 files and hashes, 1 read to the end', levelArgument, 1)
+    .option('--level <level>', LEVELS, levelArgument, 1)
     .action((id: string, options: DeskOptions & { level: VerifyLevel }) =>
       withFiles(options, async (desk, context) => {
         const verified = await verifyBackup(desk, { id, level: options.level }, context)
@@ -85,6 +95,31 @@ function verifyCommand(): Command {
       }),
     )
 }
+
+function testCommand(): Command {
+  return onDesk('test', 'the drill: restore a backup into a scratch database, compare it, drop it, and write that down')
+    .argument('[id]', 'default: the newest that has passed a check')
+    .action((id: string | undefined, options: DeskOptions) =>
+      withStore(options, async (desk, context) => {
+        const tested = await testBackup(desk, id, context)
+        print(options, tested, () => describeTest(tested))
+      }),
+    )
+}
+
+function jobsCommand(): Command {
+  return onDesk('jobs', 'list what was done with backups, the newest first')
+    .option('--id <id>', 'only what concerns this backup')
+    .action((options: DeskOptions & { id?: string }) =>
+      withStore(options, async (desk) => {
+        const jobs = await readJobs(desk, options.id === undefined ? {} : { backupId: options.id })
+        print(options, { jobs }, () => describeJobs(jobs))
+      }),
+    )
+}
+
+const LEVELS =
+  '0 files and hashes; 1 read to the end; 2 restored into a scratch database; 3 and compared row by row with the live store'
 
 const onDesk = (name: string, description: string): Command =>
   new Command(name)
@@ -100,8 +135,8 @@ const typeOption = (): Option =>
     .choices(DRIVERS.map(({ type }) => type))
 
 function levelArgument(text: string): VerifyLevel {
-  if (/^[01]$/.test(text)) return Number(text) as VerifyLevel
-  throw new InvalidArgumentError('A level is 0 or 1.')
+  if (/^[0-3]$/.test(text)) return Number(text) as VerifyLevel
+  throw new InvalidArgumentError('A level is 0, 1, 2 or 3.')
 }
 
 function print(options: { json?: boolean }, result: object, describe: () => string): void {

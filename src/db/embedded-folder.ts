@@ -126,7 +126,7 @@ export async function makeData(places: Places, binaries: Binaries, user: ServerU
     const single = run(binaries.postgres, ['--single', '-D', partial, '-c', 'exit_on_error=on', 'postgres'], asUser)
     single.child.stdin?.end(
       [
-        `CREATE ROLE ${DATABASE} LOGIN PASSWORD '${password}'`,
+        `CREATE ROLE ${DATABASE} LOGIN CREATEDB PASSWORD '${password}'`,
         `GRANT pg_monitor, pg_signal_backend TO ${DATABASE}`,
         `CREATE DATABASE ${DATABASE} OWNER ${DATABASE}\n`,
       ].join('\n'),

@@ -8,7 +8,7 @@ import type { Desk } from '../../src/backup/desk.ts'
 import { openDestination } from '../../src/backup/destinations.ts'
 import type { JobContext } from '../../src/backup/driver.ts'
 import type { Manifest } from '../../src/backup/manifest.ts'
-import { restoreInto } from '../../src/backup/restore-backup.ts'
+import { type RestoreMode, restoreBackup } from '../../src/backup/restore-backup.ts'
 import { verifyBackup } from '../../src/backup/verify-backup.ts'
 import { runMigrations } from '../../src/db/migrator.ts'
 import { createTestDatabase, runSql, type Teardown, testFolder, withDatabase } from '../support/postgres.ts'
@@ -49,6 +49,8 @@ const append = (url: string, events: number) =>
 const context = (): JobContext => ({ signal: new AbortController().signal, progress() {}, log() {} })
 const make = (desk: Desk, since?: string) =>
   createBackup(desk, { type: 'archive', options: {}, ...(since !== undefined && { since }) }, context())
+const restore = (desk: Desk, id: string, url: string, how: RestoreMode = { mode: 'into', isForced: false }) =>
+  restoreBackup({ id, destination: desk.destination, target: { url, schema: 'public' }, how }, context())
 const rowsOf = (url: string) => runSql(url, 'SELECT to_jsonb(e) AS row FROM events e ORDER BY position')
 
 async function failure(promise: Promise<unknown>): Promise<BackupError> {
@@ -71,10 +73,7 @@ t.test('An archive with increments comes back row by row, with a new epoch, and 
   t.same(await verifyBackup(desk, { id: second.id, level: 1 }, context()), { id: second.id, level: 1, backups: 3 })
 
   const target = await newDatabase(t)
-  await restoreInto(
-    { id: second.id, destination: desk.destination, target: { url: target, schema: 'public' } },
-    context(),
-  )
+  await restore(desk, second.id, target)
   t.same(await rowsOf(target), await rowsOf(url))
   const snapshots = 'SELECT to_jsonb(s) AS row FROM snapshots s ORDER BY stream_id'
   t.same(await runSql(target, snapshots), await runSql(url, snapshots))
@@ -107,7 +106,7 @@ t.test('What was damaged is refused in words, and the target stays as it was', a
   const manifestFile = join(folder, id, 'manifest.json')
   const events = join(folder, id, readdirSync(join(folder, id)).find((name) => name.startsWith('events')) as string)
   const [manifestText, bytes] = [readFileSync(manifestFile, 'utf8'), readFileSync(events)]
-  const target = { url: await newDatabase(t), schema: 'public' }
+  const target = await newDatabase(t)
   const altered = (change: (manifest: Manifest) => void) => {
     const manifest = JSON.parse(manifestText) as Manifest
     change(manifest)
@@ -138,18 +137,14 @@ t.test('What was damaged is refused in words, and the target stays as it was', a
   ]
   for (const [what, damage, said] of cases) {
     damage()
-    const error = await failure(restoreInto({ id, destination: desk.destination, target }, context()))
+    const error = await failure(restore(desk, id, target))
     t.match(error.message, said, what)
-    t.same(
-      await runSql(target.url, `SELECT FROM pg_class WHERE relname = 'events'`),
-      [],
-      `${what}: nothing was written`,
-    )
+    t.same(await runSql(target, `SELECT FROM pg_class WHERE relname = 'events'`), [], `${what}: nothing was written`)
     writeFileSync(manifestFile, manifestText)
     writeFileSync(events, bytes)
   }
-  await restoreInto({ id, destination: desk.destination, target }, context())
-  const again = await failure(restoreInto({ id, destination: desk.destination, target }, context()))
+  await restore(desk, id, target)
+  const again = await failure(restore(desk, id, target))
   t.match(again.message, /the store is not empty: it holds 500 rows in events, 2 rows in snapshots/)
   t.match(await failure(make(desk, 'backup_20200101_000000')), { kind: 'not_found' })
   t.match(await failure(make(desk, '../x')), { kind: 'refused', message: /is no id of a backup/ })

@@ -1,8 +1,8 @@
 // Annals' own backup: needs no program of PostgreSQL, and no server of the same version to go back into.
 
 import type { BackupDriver } from '../driver.ts'
+import { loadArchive } from './load-archive.ts'
 import { readArchive } from './read-archive.ts'
-import { restoreArchive } from './restore-archive.ts'
 import { writeArchive } from './write-archive.ts'
 
 export const archiveDriver: BackupDriver = {
@@ -18,8 +18,7 @@ export const archiveDriver: BackupDriver = {
     needs: [],
   },
   isIncremental: true,
-  restoresInto: 'store',
   create: writeArchive,
   read: readArchive,
-  restore: restoreArchive,
+  load: loadArchive,
 }

@@ -1,7 +1,7 @@
 // Making an archive: every table through COPY in one snapshot, so that it shows one moment, whatever is stored meanwhile.
 
 import { Digest } from '../../db/backup/digest.ts'
-import { beginSnapshot, readHead, type StoreHead } from '../../db/backup/read-store.ts'
+import { BEGIN_SNAPSHOT, readHead, readInOrder, type StoreHead } from '../../db/backup/read-store.ts'
 import { connectToStore } from '../../db/backup/store-connection.ts'
 import type { StoreContents } from '../../db/backup/store-contents.ts'
 import { EVENTS, SNAPSHOTS, STORE_TABLES } from '../../db/backup/store-tables.ts'
@@ -21,7 +21,8 @@ export async function writeArchive(request: CreateRequest): Promise<CreateResult
   const cut = () => void client.end().catch(() => {})
   signal.addEventListener('abort', cut)
   try {
-    await beginSnapshot(client)
+    await client.query(BEGIN_SNAPSHOT)
+    await readInOrder(client)
     const head = await readHead(client, source.schema)
     if (base !== undefined) refuseBase(base, head)
     const after = base?.contents?.head ?? 0

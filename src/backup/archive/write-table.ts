@@ -42,8 +42,12 @@ export async function writeTable(table: StoreTable, options: WriteTableOptions):
   const digest = new Digest()
   const rows = new CopyRows(table.columns.length, (buffer, start, end) => digest.add(buffer.subarray(start, end)))
   const writer = new ChunkWriter({ folder, table: table.name, codec, signal })
-  const names = columns.map(({ name }) => name)
-  for await (const piece of copyOut(client, schema, table, names, options.where)) {
+  const copy = {
+    columns: columns.map(({ name }) => name),
+    isOrdered: true,
+    ...(options.where && { where: options.where }),
+  }
+  for await (const piece of copyOut(client, schema, table, copy)) {
     const before = rows.rows
     const whole = rows.push(piece as Buffer)
     await writer.write(whole, rows.rows - before)

@@ -10,8 +10,11 @@ export const COPY_HEADER = Buffer.concat([SIGNATURE, Buffer.alloc(8)])
 /** What stands after them. */
 export const COPY_TRAILER = Buffer.from([0xff, 0xff])
 
-/** Told of each whole row: `buffer` holds its first fields, each with its length in front, from `start` to `end`. */
-export type OnRow = (buffer: Buffer, start: number, end: number) => void
+/**
+ * Told of each whole row: `buffer` holds its first fields, each with its length in front, from `start` to `end`. The row
+ * itself begins two bytes before, with the number of its fields, and goes on to `rowEnd`.
+ */
+export type OnRow = (buffer: Buffer, start: number, end: number, rowEnd: number) => void
 
 /** What arrived is not COPY in binary format. */
 export class CopyFormatError extends Error {
@@ -55,7 +58,7 @@ export class CopyRows {
       if (told === undefined) break
       const end = endOfFields(buffer, told, fields - this.#fields)
       if (end === undefined) break
-      this.#onRow(buffer, at + 2, told)
+      this.#onRow(buffer, at + 2, told, end)
       this.rows++
       at = end
     }

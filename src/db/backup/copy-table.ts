@@ -6,17 +6,28 @@ import { from, to } from 'pg-copy-streams'
 import { quoteIdentifier } from '../sql.ts'
 import { qualified, type StoreTable } from './store-tables.ts'
 
-/** Rows that `where` lets through, in the table's order. */
+// The server goes on sending while a piece is worked on.
+const BUFFERED_BYTES = 1024 * 1024
+
+export interface CopyOutOptions {
+  columns: readonly string[]
+  /** SQL that a row has to pass. */
+  where?: string
+  /** In the table's order, for which `beginSnapshot` sees to it that nothing is sorted. */
+  isOrdered?: boolean
+}
+
+/** The table's rows. */
 export function copyOut(
   client: pg.Client,
   schema: string,
   table: StoreTable,
-  columns: readonly string[],
-  where = 'true',
+  { columns, where = 'true', isOrdered = false }: CopyOutOptions,
 ): Readable {
   const list = columns.map(quoteIdentifier).join(', ')
-  const select = `SELECT ${list} FROM ${qualified(schema, table.name)} WHERE ${where} ORDER BY ${table.orderBy}`
-  return client.query(to(`COPY (${select}) TO STDOUT (FORMAT binary)`))
+  const order = isOrdered ? ` ORDER BY ${table.orderBy}` : ''
+  const select = `SELECT ${list} FROM ${qualified(schema, table.name)} WHERE ${where}${order}`
+  return client.query(to(`COPY (${select}) TO STDOUT (FORMAT binary)`, { highWaterMark: BUFFERED_BYTES }))
 }
 
 /** Takes header, rows and trailer. */

@@ -4,11 +4,20 @@ import type pg from 'pg'
 import { CopyRows } from './copy-rows.ts'
 import { copyOut } from './copy-table.ts'
 import { Digest } from './digest.ts'
-import { readHead } from './read-store.ts'
-import type { StoreContents } from './store-contents.ts'
-import { EVENTS, SNAPSHOTS, type StoreTable } from './store-tables.ts'
+import { EVENTS, qualified, SNAPSHOTS, type StoreTable } from './store-tables.ts'
+
+/** As in {@link StoreContents}. */
+export interface RowContents {
+  head: number
+  events: number
+  snapshots: number
+  events_digest: string
+  snapshots_digest: string
+}
 
 export interface ReadContentsOptions {
+  /** Those of `events` and `snapshots` that are read. */
+  tables: readonly string[]
   signal: AbortSignal
   /** Told of the rows of a table so far. */
   onRows(table: string, rows: number): void
@@ -19,17 +28,18 @@ export async function readContents(
   client: pg.Client,
   schema: string,
   options: ReadContentsOptions,
-): Promise<StoreContents> {
-  const { head, epoch, migration } = await readHead(client, schema)
-  const events = await digestTable(client, schema, EVENTS, options)
-  const snapshots = await digestTable(client, schema, SNAPSHOTS, options)
-  return {
-    ...{ head, epoch, migration },
-    events: events.rows,
-    snapshots: snapshots.rows,
-    events_digest: events.digest,
-    snapshots_digest: snapshots.digest,
+): Promise<Partial<RowContents>> {
+  const contents: Partial<RowContents> = {}
+  if (options.tables.includes(EVENTS.name)) {
+    const { rows } = await client.query(`SELECT position::float8 AS head FROM ${qualified(schema, 'annals_head')}`)
+    const events = await digestTable(client, schema, EVENTS, options)
+    Object.assign(contents, { head: rows[0]?.head, events: events.rows, events_digest: events.digest })
   }
+  if (options.tables.includes(SNAPSHOTS.name)) {
+    const snapshots = await digestTable(client, schema, SNAPSHOTS, options)
+    Object.assign(contents, { snapshots: snapshots.rows, snapshots_digest: snapshots.digest })
+  }
+  return contents
 }
 
 async function digestTable(
@@ -40,7 +50,7 @@ async function digestTable(
 ): Promise<{ rows: number; digest: string }> {
   const digest = new Digest()
   const rows = new CopyRows(table.columns.length, (buffer, start, end) => digest.add(buffer.subarray(start, end)))
-  for await (const piece of copyOut(client, schema, table, table.columns)) {
+  for await (const piece of copyOut(client, schema, table, table)) {
     rows.push(piece as Buffer)
     onRows(table.name, rows.rows)
     signal.throwIfAborted()

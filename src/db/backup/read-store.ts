@@ -3,10 +3,11 @@
 import type pg from 'pg'
 import { qualified } from './store-tables.ts'
 
-/** A moment of the store that every statement sees until the transaction ends. */
-export async function beginSnapshot(client: pg.Client): Promise<void> {
-  await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
-  // In the order of an index that is there anyway; sorting would write the table to disk once more.
+/** Begins a transaction of which every statement sees the same moment. */
+export const BEGIN_SNAPSHOT = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY'
+
+/** For the transaction: in the order of an index that is there anyway, as sorting would write the table to disk once more. */
+export async function readInOrder(client: pg.Client): Promise<void> {
   await client.query('SET LOCAL enable_sort = off; SET LOCAL enable_seqscan = off; SET LOCAL jit = off')
 }
 
