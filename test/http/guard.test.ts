@@ -59,7 +59,7 @@ t.test('named origins may use it, and others may not: every preflight has its an
     'access-control-allow-origin': origin,
     'access-control-allow-methods': methods,
     'access-control-allow-headers':
-      'Accept, Authorization, Content-Type, If-Match, If-None-Match, Last-Event-ID, X-Request-Id',
+      'Accept, Annals-Epoch, Authorization, Content-Type, If-Match, If-None-Match, Last-Event-ID, X-Request-Id',
     'access-control-max-age': '600',
   })
   const CASES: [url: string, origin: string, asked: string | undefined, cors: object][] = [
