@@ -130,7 +130,7 @@ const CONSUMERS: Case[] = [
   ['going back to a text', invalid, at('reset', '{"position":"1"}')],
   ['going beyond the head', [409, 'cursor_ahead'], at('reset', '{"position":9007199254740991}')],
   ['replaying no event', invalid, at('parked/replay', '{"limit":0}')],
-  ['pausing with a body', malformed, at('pause', '{}')],
+  ['pausing with a member', invalid, at('pause', '{"reason":"x"}')],
   ['parked events after a text', invalid, get('/consumers/$CONSUMER/parked?after=x')],
   ['events by a limit of 0', invalid, get('/consumers/$CONSUMER/events?limit=0')],
   ['events with a wait of 61', invalid, get('/consumers/$CONSUMER/events?wait=61')],
