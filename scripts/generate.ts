@@ -4,6 +4,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { buildOpenApi } from '../src/openapi-document.ts'
+import { backupPolicyReference, backupRules } from './generators/backup-policy.ts'
 import { cliReference } from './generators/cli.ts'
 import { clientTypes } from './generators/client-types.ts'
 import { errorsReference } from './generators/errors.ts'
@@ -19,6 +20,8 @@ const FILES: Record<string, () => string | Promise<string>> = {
   'docs/reference/errors.md': () => generatedFrom('src/errors.ts') + errorsReference(),
   'docs/reference/routes.md': async () => generatedFrom('src/routes') + (await routesReference()),
   'migrations/schema.json': schemaDescription,
+  'docs/reference/backup-policy.md': () => generatedFrom('src/backup/policy/policy.ts') + backupPolicyReference(),
+  'deploy/prometheus/backup.rules.yml': backupRules,
   'docs/reference/cli.md': () => generatedFrom('src/cli') + cliReference(),
   'openapi/openapi.json': buildOpenApi,
   'src/client/api-types.ts': clientTypes,

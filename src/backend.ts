@@ -6,6 +6,7 @@ import type { Logger } from 'pino'
 import type { Settings } from './config.ts'
 import { epochChanged } from './contract/epoch.ts'
 import { AdminConnection } from './db/admin-connection.ts'
+import { BackupWatch } from './db/backup/backup-watch.ts'
 import type { ConsumerStore } from './db/consumer-store.ts'
 import { ConsumerWatch } from './db/consumer-watch.ts'
 import { PostgresConsumers } from './db/consumers.ts'
@@ -29,6 +30,7 @@ import { AppError } from './errors.ts'
 import { FeedTail } from './follow/feed-tail.ts'
 import { FollowHub } from './follow/follow-hub.ts'
 import { lateBound } from './late-bound.ts'
+import { backupMetrics } from './metrics/backups.ts'
 import { consumerMetrics } from './metrics/consumers.ts'
 import { poolMetrics } from './metrics/pool.ts'
 import type { MetricsRegistry } from './metrics/registry.ts'
@@ -86,6 +88,7 @@ interface Connected {
   snapshotWatch: SnapshotWatch
   consumers: PostgresConsumers
   consumerWatch: ConsumerWatch
+  backupWatch: BackupWatch
 }
 
 const RETRY_MS = 250
@@ -122,6 +125,7 @@ export function createBackend(options: BackendOptions): Backend {
 
   consumerMetrics(options.registry, () => connected?.consumerWatch.known ?? [])
   snapshotMetrics(options.registry, () => connected?.snapshotWatch.known)
+  backupMetrics(options.registry, () => connected?.backupWatch.known)
 
   const start = async (): Promise<void> => {
     if (settings.DATABASE_URL === undefined) {
@@ -146,6 +150,7 @@ export function createBackend(options: BackendOptions): Backend {
     connected.monitor.markStarted()
     connected.consumerWatch.start()
     connected.snapshotWatch.start()
+    connected.backupWatch.start()
   }
   let started: Promise<void> | undefined
 
@@ -170,6 +175,7 @@ export function createBackend(options: BackendOptions): Backend {
       connected?.monitor.stop()
       connected?.consumerWatch.stop()
       connected?.snapshotWatch.stop()
+      connected?.backupWatch.stop()
       connected?.tail.close()
       await Promise.all([connected?.pool.end(deadlineMs), connected?.admin.end(), connected?.wakeUps.close()])
       await embedded?.stop(EMBEDDED_STEP_MS)
@@ -238,6 +244,7 @@ function connect(
     snapshotWatch: new SnapshotWatch({ snapshots, moreThan: settings.SNAPSHOT_EVERY }),
     consumers,
     consumerWatch: new ConsumerWatch(consumers),
+    backupWatch: new BackupWatch({ query: queryOf(admin), schema }),
   }
 }
 

@@ -74,6 +74,21 @@ export const Settings = Type.Object({
   PG_BIN: Type.Optional(
     text('Folder of `pg_dump` and the like. Absent: they are looked for on `PATH` and where packages put them.'),
   ),
+  BACKUP_OFFSITE: Type.Optional(
+    text('Second place for backups, away from this machine: `s3://bucket/prefix`, `restic:REPOSITORY`, or a folder.'),
+  ),
+  BACKUP_POLICY_FILE: Type.Optional(
+    text('JSON or YAML with schedules, retention, alerts and objectives; see docs/reference/backup-policy.md.'),
+  ),
+  SCHEDULES: onOff('Run the schedules of the policy in the service; of several services one does.'),
+  DRILL_DIR: text('Folder of drills: their clusters while they run, and their reports.'),
+  AWS_ENDPOINT_URL: Type.Optional(text('Address of an S3-compatible service that is not Amazon’s.')),
+  AWS_REGION: text('Region of the bucket; other services mostly ignore it.'),
+  AWS_ACCESS_KEY_ID: Type.Optional(secret('For S3. Absent: what the AWS SDK finds on the machine.')),
+  AWS_SECRET_ACCESS_KEY: Type.Optional(secret('Belongs to `AWS_ACCESS_KEY_ID`.')),
+  AWS_SESSION_TOKEN: Type.Optional(secret('Belongs to temporary keys.')),
+  RESTIC_PASSWORD: Type.Optional(secret('Of the restic repository.')),
+  RESTIC_PASSWORD_FILE: Type.Optional(text('File with it, instead.')),
   ANNALS_TOKENS: Type.Optional(
     secret(
       'Comma-separated `scope[+scope]:token`; scopes are `read`, `append`, `metrics`, `admin`; a token is plain (16 characters or more) or `sha256:<hex>`.',
@@ -172,6 +187,9 @@ const DEFAULTS: Partial<Settings> = {
   BACKUP_DIR: 'backups',
   JWT_EXPIRATION_HOURS: 24,
   RATE_LIMIT_FALLBACK: 'strict',
+  SCHEDULES: 'off',
+  DRILL_DIR: 'drills',
+  AWS_REGION: 'us-east-1',
   MAX_BODY_BYTES: 5 * MIB,
   MAX_EVENT_BYTES: MIB,
   MAX_METADATA_BYTES: 64 * 1024,
@@ -249,6 +267,12 @@ export function withEnvFile(
   }
 }
 
+/** For a program that is started: the environment that this one has, and what is named beside it. */
+export const environmentWith = (values: Record<string, string | undefined>): Record<string, string | undefined> => ({
+  ...process.env,
+  ...Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)),
+})
+
 function profileOf(env: Record<string, string | undefined>): Profile {
   const given = env['APP_ENV'] || env['RUST_ENV'] || env['NODE_ENV'] || 'development'
   // NODE_ENV=test is a habit of test runners, not a profile of ours.
@@ -311,6 +335,9 @@ function checkTogether(settings: Settings, origins: Record<string, string>): voi
   }
   if ((settings.TLS_CERT_FILE === undefined) !== (settings.TLS_KEY_FILE === undefined)) {
     throw new SettingsError('TLS_CERT_FILE and TLS_KEY_FILE belong together: set both, or neither')
+  }
+  if ((settings.AWS_ACCESS_KEY_ID === undefined) !== (settings.AWS_SECRET_ACCESS_KEY === undefined)) {
+    throw new SettingsError('AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY belong together: set both, or neither')
   }
   if (settings.DATABASE_DIRECT_URL !== undefined && settings.DATABASE_URL === undefined) {
     throw new SettingsError('DATABASE_DIRECT_URL is set, but DATABASE_URL is not: set both, or neither')

@@ -1,5 +1,6 @@
 // Names of backups: the moment at which they began, to the second, in UTC.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { BackupError } from './backup-error.ts'
 import { BACKUP_ID } from './manifest.ts'
 
@@ -14,4 +15,13 @@ export const backupIdOf = (at: Date): string => `backup_${stampOf(at)}`
 export function checkBackupId(id: string): string {
   if (new RegExp(BACKUP_ID).test(id)) return id
   throw new BackupError('refused', `${JSON.stringify(id)} is no id of a backup; one looks like backup_20260115_093000`)
+}
+
+/** An id that is not among `taken`: ids have seconds, so of two that begin in one second the other takes the next. */
+export async function freshId(taken: readonly string[]): Promise<string> {
+  for (;;) {
+    const id = backupIdOf(new Date())
+    if (!taken.includes(id)) return id
+    await sleep(200)
+  }
 }

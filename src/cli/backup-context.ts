@@ -74,7 +74,7 @@ export async function withStore(options: DeskOptions, work: (desk: Desk, context
     try {
       const store = { url, schema: options.schema ?? settings.DATABASE_SCHEMA }
       await work(
-        { destination: openDestination(options.dir ?? settings.BACKUP_DIR), store },
+        { destination: openDestination(options.dir ?? settings.BACKUP_DIR, settings), store },
         withPrograms(context, settings),
       )
     } finally {
@@ -94,7 +94,7 @@ export async function withFiles(options: DeskOptions, work: (desk: Desk, context
       connectToRunningEmbedded(settings.DATA_DIR)?.url
     const store = url === undefined ? undefined : { url, schema: options.schema ?? settings.DATABASE_SCHEMA }
     await work(
-      { destination: openDestination(options.dir ?? settings.BACKUP_DIR), store },
+      { destination: openDestination(options.dir ?? settings.BACKUP_DIR, settings), store },
       withPrograms(context, settings),
     )
   })

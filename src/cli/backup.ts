@@ -8,6 +8,8 @@ import { DRIVERS } from '../backup/drivers.ts'
 import { testBackup } from '../backup/test-backup.ts'
 import { verifyBackup } from '../backup/verify-backup.ts'
 import { BACKUP_EXIT_CODES, type DeskOptions, withFiles, withStore } from './backup-context.ts'
+import { onDesk, print } from './backup-options.ts'
+import { pruneCommand } from './backup-prune.ts'
 import {
   describeBackup,
   describeCatalogue,
@@ -17,7 +19,7 @@ import {
   describeTypes,
 } from './backup-report.ts'
 
-/** `annals backup create|list|show|types|verify|test|jobs`. Errors carry the exit code. */
+/** `annals backup create|list|show|types|verify|test|jobs|prune`. Errors carry the exit code. */
 export function backupCommand(): Command {
   return new Command('backup')
     .description('make backups of a store, list them, and prove that they can be restored')
@@ -29,6 +31,7 @@ export function backupCommand(): Command {
     .addCommand(verifyCommand())
     .addCommand(testCommand())
     .addCommand(jobsCommand())
+    .addCommand(pruneCommand())
 }
 
 function createCommand(): Command {
@@ -121,14 +124,6 @@ function jobsCommand(): Command {
 const LEVELS =
   '0 files and hashes; 1 read to the end; 2 restored into a scratch database; 3 and compared row by row with the live store'
 
-const onDesk = (name: string, description: string): Command =>
-  new Command(name)
-    .description(description)
-    .option('--dir <folder>', 'where backups are; BACKUP_DIR when absent')
-    .option('--database-url <url>', 'the database itself, not a pooler')
-    .option('--schema <name>', 'schema of the store; DATABASE_SCHEMA when absent')
-    .option('--json', 'print the result as JSON')
-
 const typeOption = (): Option =>
   new Option('--type <type>', 'what kind; `annals backup types` tells')
     .default('archive')
@@ -137,8 +132,4 @@ const typeOption = (): Option =>
 function levelArgument(text: string): VerifyLevel {
   if (/^[0-3]$/.test(text)) return Number(text) as VerifyLevel
   throw new InvalidArgumentError('A level is 0, 1, 2 or 3.')
-}
-
-function print(options: { json?: boolean }, result: object, describe: () => string): void {
-  process.stdout.write(`${options.json ? JSON.stringify(result, null, 2) : describe()}\n`)
 }

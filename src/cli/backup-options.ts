@@ -1,0 +1,20 @@
+// What the commands for backups take and print alike.
+
+import { Command } from 'commander'
+
+/** A command that works on a store and a place for backups. */
+export const onDesk = (name: string, description: string): Command =>
+  new Command(name)
+    .description(description)
+    .option(
+      '--dir <place>',
+      'where backups are: a folder, s3://bucket/prefix or restic:REPOSITORY; BACKUP_DIR when absent',
+    )
+    .option('--database-url <url>', 'the database itself, not a pooler')
+    .option('--schema <name>', 'schema of the store; DATABASE_SCHEMA when absent')
+    .option('--json', 'print the result as JSON')
+
+/** As JSON where that was asked for, else in words. */
+export function print(options: { json?: boolean }, result: object, describe: () => string): void {
+  process.stdout.write(`${options.json ? JSON.stringify(result, null, 2) : describe()}\n`)
+}

@@ -1,0 +1,61 @@
+// What the metrics tell about backups, from the catalogue: it outlives the service, and other services add to it.
+
+import type { RunQuery } from '../migration-ledger.ts'
+import { quoteIdentifier } from '../sql.ts'
+
+/** Times are seconds since 1970; null when it never was. */
+export interface BackupFigures {
+  types: {
+    type: string
+    last_success: number | null
+    last_failure: number | null
+    /** Of the newest that succeeded. */
+    bytes: number | null
+    duration: number | null
+  }[]
+  /** When a backup was last verified or tested, whichever. */
+  last_verified: number | null
+  /** The oldest moment that can be gone back to. */
+  first_recoverability: number | null
+  /** The newest moment that a recovery would show. */
+  recovery_point: number | null
+  drills: { scenario: string; last_success: number; rto: number }[]
+}
+
+/** Types without the events: nothing can be recovered from one alone. */
+const WITHOUT_EVENTS = `('schema', 'globals', 'tables')`
+/** Types onto which WAL is replayed. */
+const WAL_BASES = `('physical', 'pgbackrest')`
+
+/** One statement. */
+export async function readBackupFigures(query: RunQuery, schema: string): Promise<BackupFigures> {
+  const store = quoteIdentifier(schema)
+  const epoch = (value: string) => `extract(epoch FROM ${value})::float8`
+  const { rows } = await query(`
+    WITH whole AS (
+      SELECT * FROM ${store}.annals_backups WHERE state = 'complete' AND type NOT IN ${WITHOUT_EVENTS}
+    ), types AS (
+      SELECT type, ${epoch(`max(finished_at) FILTER (WHERE state IN ('complete', 'removed'))`)} AS last_success,
+        ${epoch(`max(finished_at) FILTER (WHERE state = 'failed')`)} AS last_failure
+      FROM ${store}.annals_backups GROUP BY type
+    ), newest AS (
+      SELECT DISTINCT ON (type) type, bytes::float8 AS bytes, ${epoch('finished_at - started_at')} AS duration
+      FROM ${store}.annals_backups WHERE state IN ('complete', 'removed') ORDER BY type, finished_at DESC
+    ), drills AS (
+      SELECT DISTINCT ON (scenario) result->>'scenario' AS scenario, ${epoch('finished_at')} AS last_success,
+        (result->>'rto_seconds')::float8 AS rto
+      FROM ${store}.annals_jobs WHERE kind = 'drill' AND state = 'succeeded'
+      ORDER BY scenario, finished_at DESC
+    )
+    SELECT
+      (SELECT coalesce(json_agg(to_json(t)), '[]') FROM (SELECT * FROM types LEFT JOIN newest USING (type)) AS t) AS types,
+      (SELECT ${epoch('max(finished_at)')} FROM ${store}.annals_jobs
+        WHERE kind IN ('verify', 'test') AND state = 'succeeded') AS last_verified,
+      (SELECT ${epoch('min(started_at)')} FROM whole) AS first_recoverability,
+      (SELECT ${epoch(`greatest(max(w.started_at), (
+          SELECT a.last_archived_time FROM pg_stat_archiver AS a
+          WHERE current_setting('archive_mode') <> 'off' AND EXISTS (SELECT FROM whole WHERE type IN ${WAL_BASES})))`)}
+        FROM whole AS w) AS recovery_point,
+      (SELECT coalesce(json_agg(to_json(d)), '[]') FROM drills AS d) AS drills`)
+  return rows[0] as unknown as BackupFigures
+}

@@ -1,0 +1,53 @@
+import { Gauge } from 'prom-client'
+import type { KnownFigures } from '../db/backup/backup-watch.ts'
+import type { MetricsRegistry } from './registry.ts'
+
+type Sample = [labels: Record<string, string>, value: number | null]
+
+/** `backup_…` and `dr_…`, as of the last time that the catalogue was read; absent before. It must not wait for the database. */
+export function backupMetrics(registry: MetricsRegistry, known: () => KnownFigures | undefined): void {
+  const gauge = (name: string, help: string, labelNames: string[], samples: (figures: KnownFigures) => Sample[]) =>
+    new Gauge({
+      ...{ name, help, labelNames, registers: [registry] },
+      collect() {
+        const figures = known()
+        this.reset()
+        // Nothing rather than the 0 of a new gauge.
+        if (labelNames.length === 0) this.remove()
+        for (const [labels, value] of figures === undefined ? [] : samples(figures)) {
+          if (value !== null) this.set(labels, value)
+        }
+      },
+    })
+  const ofType = (name: string, help: string, valueOf: (type: KnownFigures['types'][0]) => number | null) =>
+    gauge(name, help, ['type'], ({ types }) => types.map((each) => [{ type: each.type }, valueOf(each)]))
+  const ofStore = (name: string, help: string, valueOf: (figures: KnownFigures) => number | null) =>
+    gauge(name, help, [], (figures) => [[{}, valueOf(figures)]])
+  const ofDrill = (name: string, help: string, valueOf: (drill: KnownFigures['drills'][0]) => number) =>
+    gauge(name, help, ['scenario'], ({ drills }) => drills.map((each) => [{ scenario: each.scenario }, valueOf(each)]))
+
+  ofType('backup_last_success_timestamp_seconds', 'When a backup last succeeded.', (type) => type.last_success)
+  ofType('backup_last_failure_timestamp_seconds', 'When a backup last failed.', (type) => type.last_failure)
+  ofType('backup_size_bytes', 'Of the newest backup that succeeded.', (type) => type.bytes)
+  ofType('backup_duration_seconds', 'Of the newest backup that succeeded.', (type) => type.duration)
+  ofStore(
+    'backup_verify_last_success_timestamp_seconds',
+    'When a backup last passed a verification or a test.',
+    (figures) => figures.last_verified,
+  )
+  ofStore(
+    'backup_first_recoverability_timestamp_seconds',
+    'The oldest moment that can be gone back to.',
+    (figures) => figures.first_recoverability,
+  )
+  ofStore('dr_rpo_seconds_current', 'As much of the newest data would be lost with the database now.', (figures) =>
+    figures.recovery_point === null ? null : Math.max(Date.now() / 1000 - figures.recovery_point, 0),
+  )
+  ofDrill('dr_drill_rto_seconds', 'How long recovery took in the newest drill that succeeded.', ({ rto }) => rto)
+  ofDrill('dr_drill_last_success_timestamp_seconds', 'When a drill last succeeded.', (drill) => drill.last_success)
+  ofStore(
+    'backup_catalogue_age_seconds',
+    'Time since the catalogue was read for these.',
+    ({ at }) => (performance.now() - at) / 1000,
+  )
+}
