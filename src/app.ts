@@ -37,6 +37,7 @@ import { EVENT_SCHEMAS } from './routes/event-schemas.ts'
 import { eventRoutes } from './routes/events.ts'
 import { type HealthReport, healthRoutes } from './routes/health.ts'
 import { importRoutes } from './routes/import.ts'
+import { type IntegrityRoutesOptions, integrityRoutes } from './routes/integrity.ts'
 import type { EpochSource, LiveParts } from './routes/live.ts'
 import { type MetricsRoutesOptions, metricsRoutes } from './routes/metrics.ts'
 import { type MigrationRoutesOptions, migrationRoutes } from './routes/migrations.ts'
@@ -71,6 +72,7 @@ export interface AppParts {
   snapshotEvery: number
   migrations: MigrationRoutesOptions
   pool: PoolReport
+  integrity: IntegrityRoutesOptions['integrity']
   health(): HealthReport
   limits: AppendLimits & { maxBodyBytes: number }
 }
@@ -125,6 +127,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   importRoutes(app, { log: parts.log, limits })
   migrationRoutes(app, parts.migrations)
   poolRoutes(app, { pool: parts.pool })
+  integrityRoutes(app, { integrity: parts.integrity })
   metricsRoutes(app, { scrape: parts.scrape })
   await docsRoutes(app)
 

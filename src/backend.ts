@@ -13,6 +13,7 @@ import { PostgresConsumers } from './db/consumers.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './db/embedded-postgres.ts'
 import type { EventLog } from './db/event-log.ts'
 import { HealthMonitor, type HealthQuery, type HealthSnapshot } from './db/health-monitor.ts'
+import { IntegrityReport } from './db/integrity/integrity-report.ts'
 import { MigrationError } from './db/migration-error.ts'
 import { migrationsForHttp } from './db/migrations-for-http.ts'
 import { Migrator, refuseUnusable } from './db/migrator.ts'
@@ -51,6 +52,7 @@ export interface Backend {
   snapshots: SnapshotStore
   consumers: ConsumerStore
   pool: PoolReport
+  integrity: IntegrityReport
   epoch: StoreEpoch
   migrations: MigrationsForHttp
   /** What is known at the moment; undefined before there is anything to ask. */
@@ -104,6 +106,7 @@ export function createBackend(options: BackendOptions): Backend {
   const snapshots = lateBound<SnapshotStore>(absent)
   const consumers = lateBound<ConsumerStore>(absent)
   const pool = lateBound<PoolReport>(absent)
+  const integrity = lateBound<IntegrityReport>(absent)
   const migrations = lateBound<MigrationsForHttp>(absent)
   const epoch = new StoreEpoch(async () => {
     if (connected === undefined) throw absent()
@@ -137,6 +140,7 @@ export function createBackend(options: BackendOptions): Backend {
     hub.bind(connected.hub)
     snapshots.bind(connected.snapshots)
     consumers.bind(connected.consumers)
+    integrity.bind(new IntegrityReport({ pool: connected.pool, schema: settings.DATABASE_SCHEMA }))
     migrations.bind(migrationsForHttp(connected.migrator, queryOf(connected.admin)))
     pool.bind(
       poolReport({
@@ -160,6 +164,7 @@ export function createBackend(options: BackendOptions): Backend {
     snapshots: snapshots.value,
     consumers: consumers.value,
     pool: pool.value,
+    integrity: integrity.value,
     epoch,
     migrations: migrations.value,
     health: () => connected && healthOf(connected),

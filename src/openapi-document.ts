@@ -32,6 +32,7 @@ export const assembleApp = (): Promise<FastifyInstance> =>
     snapshotEvery: 1,
     migrations: nobody,
     pool: nobody,
+    integrity: nobody,
     health: nobody,
     limits: { maxBodyBytes: 1, maxEvents: 1, maxEventBytes: 1, maxMetadataBytes: 1 },
   })

@@ -68,6 +68,7 @@ export async function startService({ settings, log }: ServiceOptions): Promise<S
     snapshotEvery: settings.SNAPSHOT_EVERY,
     migrations: { migrations: backend.migrations, isHttpEnabled: () => mayMigrateOverHttp(settings) },
     pool: backend.pool,
+    integrity: backend.integrity,
     health: () => healthOf(lifecycle, backend, guard),
     limits: limitsOf(settings),
   })

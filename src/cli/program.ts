@@ -9,6 +9,7 @@ import { proveCommand } from './prove.ts'
 import { restoreCommand } from './restore.ts'
 import { serveCommand } from './serve.ts'
 import { tailCommand } from './tail.ts'
+import { verifyCommand } from './verify.ts'
 
 /** All commands. Parsing throws CommanderError instead of ending the process, for help and version too. */
 export function buildProgram(): Command {
@@ -22,6 +23,7 @@ export function buildProgram(): Command {
     exportCommand(),
     tailCommand(),
     proveCommand(),
+    verifyCommand(),
     migrateCommand(),
     backupCommand(),
     restoreCommand(),

@@ -633,6 +633,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/integrity": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Check a piece of the store
+         * @description Every request looks at the schema (constraints, indexes, triggers), the head and the consumers, and at `limit` events: positions, versions, ids. Follow `next` until it is null: after the events come the snapshots. What is appended meanwhile does no harm. The whole store at once: `annals verify`.
+         *
+         *     Needs a token of scope `admin`.
+         */
+        get: operations["checkIntegrity"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/metrics": {
         parameters: {
             query?: never;
@@ -2577,6 +2599,54 @@ export interface operations {
                             request_ms: number | null;
                             cores: number;
                         };
+                    };
+                };
+            };
+        };
+    };
+    checkIntegrity: {
+        parameters: {
+            query?: {
+                /** @description Events after this position; from the beginning when absent. */
+                after?: number;
+                /** @description Snapshots instead of events, of streams after this id; empty for all. As `next` has it. */
+                snapshots_after?: string;
+                /** @description Events or snapshots that this request looks at, 10000 when absent; a smaller one takes less time. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One piece of the store. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @description Nothing was found in this piece. */
+                        is_sound: boolean;
+                        findings: {
+                            /** @description What does not hold, such as `position_gap` or `object_missing`. */
+                            rule: string;
+                            detail: string;
+                            position: number | null;
+                            stream_id: string | null;
+                        }[];
+                        /** @description Looked at by this request. */
+                        events: number;
+                        snapshots: number;
+                        /** @description Every event up to this position has been looked at, by this request and those before it. */
+                        checked_to: number | null;
+                        /** @description The last position. */
+                        head: number;
+                        /** @description False when an index is missing that this needs; `annals verify` looks at the rows all the same. */
+                        rows_checked: boolean;
+                        /** @description Goes on with the next piece; null after the last. */
+                        next: string | null;
                     };
                 };
             };

@@ -46,6 +46,10 @@ const noPool: AppParts['pool'] = {
   size: () => Promise.reject(new AppError('database_unavailable', 'There is no pool here.')),
 }
 
+const noIntegrity: AppParts['integrity'] = {
+  check: () => Promise.reject(new AppError('database_unavailable', 'There is no store here.')),
+}
+
 const noConsumers = new Proxy({} as AppParts['consumers'], {
   get: () => () => Promise.reject(new AppError('database_unavailable', 'There are no consumers here.')),
 })
@@ -83,6 +87,7 @@ export async function buildTestApp({ tokens, parts = {}, onRoute }: TestAppOptio
     consumers: noConsumers,
     snapshotEvery: 100,
     pool: noPool,
+    integrity: noIntegrity,
     migrations: { migrations: noMigrations, isHttpEnabled: () => true },
     health: () => ({
       database: 'healthy',
