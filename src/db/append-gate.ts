@@ -93,6 +93,15 @@ export class AppendGate<Answer> {
     })
   }
 
+  /** Answers all that wait to be sent: behind a batch that waits in vain they would only wait as long. */
+  refuseQueue(error: AppError): void {
+    const queue = this.#queue
+    this.#queue = []
+    this.#queuedEvents = 0
+    this.#queuedBytes = 0
+    for (const waiting of queue) waiting.reject(error)
+  }
+
   /** Takes no more requests; resolves when those that wait are answered. */
   async close(): Promise<void> {
     this.#isClosed = true
@@ -176,20 +185,11 @@ export class AppendGate<Answer> {
           for (const answer of outcomes) answer()
         }
       }
-      if (error instanceof AppError && STORE_AWAY.has(error.code)) this.#refuseQueue(error)
+      if (error instanceof AppError && STORE_AWAY.has(error.code)) this.refuseQueue(error)
       return () => {
         for (const waiting of batch) waiting.reject(error)
       }
     }
-  }
-
-  // Those behind a batch that waited in vain would only wait as long again.
-  #refuseQueue(error: AppError): void {
-    const queue = this.#queue
-    this.#queue = []
-    this.#queuedEvents = 0
-    this.#queuedBytes = 0
-    for (const waiting of queue) waiting.reject(error)
   }
 
   #sweep(): void {

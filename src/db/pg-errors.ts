@@ -128,6 +128,19 @@ export function isConnectionFailure(error: unknown): boolean {
 }
 
 /**
+ * Whether what changes nothing, or was surely rolled back, may be tried again: the connection died, or others were in the
+ * way. What has waited in vain once would use up the time of the request.
+ */
+export function isWorthAnotherTry(error: unknown): boolean {
+  if (error instanceof QueryTimeoutError || error instanceof ConnectTimeoutError) return false
+  return isConnectionFailure(error) || isSerializationFailure(error)
+}
+
+/** Another transaction was in the way, or went first. */
+export const isSerializationFailure = (error: unknown): boolean =>
+  ['40001', '40P01'].includes(String(toLike(error).code))
+
+/**
  * Whether it is certain that the statement left nothing behind: it never got there, or the server answered it with an
  * error and so rolled it back. False after a lost connection or a time-out with the statement in flight.
  */

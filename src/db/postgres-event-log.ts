@@ -21,7 +21,13 @@ import type {
   StreamQuery,
 } from './event-log.ts'
 import { listStreamsStatement, streamInfoStatement } from './list-streams.ts'
-import { isConnectionFailure, isSurelyNotApplied, translatePgError } from './pg-errors.ts'
+import {
+  isConnectionFailure,
+  isSerializationFailure,
+  isSurelyNotApplied,
+  isWorthAnotherTry,
+  translatePgError,
+} from './pg-errors.ts'
 import type { MeasuredPool } from './pool.ts'
 import {
   eventStatement,
@@ -87,6 +93,8 @@ const UNIQUE_VIOLATION = '23505'
 const LEAST_LOCK_TIMEOUT_MS = 100
 // When nobody appends any more, nobody finds out that there is room again.
 const FULL_FOR_MS = 60_000
+// Small events may still find room where large ones do not.
+const FULL_MOMENT_MS = 1_000
 
 export class PostgresEventLog implements EventLog {
   readonly #pool: MeasuredPool
@@ -129,10 +137,10 @@ export class PostgresEventLog implements EventLog {
     return this.#lastAppend
   }
 
-  /** Whether the database had no room for the events that were to be stored last. */
+  /** Whether the database had no room for events a moment ago, or when some were to be stored last. */
   get isFull(): boolean {
-    const now = performance.now()
-    return now - this.#lastFullAt < FULL_FOR_MS && this.#lastFullAt > (this.#lastAppend?.at ?? Number.NEGATIVE_INFINITY)
+    const wasLast = this.#lastFullAt > (this.#lastAppend?.at ?? Number.NEGATIVE_INFINITY)
+    return performance.now() - this.#lastFullAt < (wasLast ? FULL_FOR_MS : FULL_MOMENT_MS)
   }
 
   /** Events that wait for the gate. */
@@ -217,12 +225,15 @@ export class PostgresEventLog implements EventLog {
     return this.#gate.close()
   }
 
+  // A read changes nothing, so one whose connection died is sent once more; not one that has waited in vain.
   async #rows(statement: Statement): Promise<(string | number | null)[][]> {
-    try {
-      const { rows } = await this.#pool.query(this.#config(statement))
-      return rows as (string | number | null)[][]
-    } catch (error) {
-      throw translatePgError(error)
+    for (let isRetry = false; ; isRetry = true) {
+      try {
+        const { rows } = await this.#pool.query(this.#config(statement))
+        return rows as (string | number | null)[][]
+      } catch (error) {
+        if (isRetry || !isWorthAnotherTry(error)) throw translatePgError(error)
+      }
     }
   }
 
@@ -249,7 +260,7 @@ export class PostgresEventLog implements EventLog {
         const translated = translatePgError(error)
         // The pool has left the server that only reads; maybe a primary is there by now.
         if (translated.code === 'database_read_only' && retry === 0) continue
-        if (translated.code !== 'busy' || retry >= MAX_SERIALIZATION_RETRIES || !isSerialization(error))
+        if (translated.code !== 'busy' || retry >= MAX_SERIALIZATION_RETRIES || !isSerializationFailure(error))
           throw translated
       }
     }
@@ -344,7 +355,12 @@ export class PostgresEventLog implements EventLog {
         }
         this.#observer.settled(true)
         return requests.map((request) => settled.get(request) as GateAnswer)
-      } catch {
+      } catch (caught) {
+        // Those who wait behind it were not sent, and learn what is the matter instead of waiting for it to end.
+        const error = translatePgError(caught)
+        if (error.status === 503) this.#gate.refuseQueue(error)
+        // A standby may lack what the old primary has stored: it can't tell.
+        if (error.code === 'database_read_only') break
         await sleep(SETTLE_PAUSE_MS)
       }
     }
@@ -393,9 +409,6 @@ const END_BACKEND = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
   WHERE pid = $1 AND pid <> pg_backend_pid() AND application_name = current_setting('application_name')`
 
 const backendOf = (client: PoolClient): number => (client as unknown as { processID: number | null }).processID ?? 0
-
-const isSerialization = (error: unknown): boolean =>
-  ['40001', '40P01'].includes((error as { code?: string }).code ?? '')
 
 /** What is stored under the ids. When that can't be learned, it may be the very request: nothing says that it is not. */
 async function known(stored: Promise<Map<string, StoredEvent>>): Promise<Map<string, StoredEvent>> {

@@ -2,13 +2,7 @@
 
 import type { QueryArrayResult } from 'pg'
 import { AppError } from '../errors.ts'
-import {
-  ConnectTimeoutError,
-  isConnectionFailure,
-  isSurelyNotApplied,
-  QueryTimeoutError,
-  translatePgError,
-} from './pg-errors.ts'
+import { isConnectionFailure, isSurelyNotApplied, isWorthAnotherTry, translatePgError } from './pg-errors.ts'
 import type { MeasuredPool } from './pool.ts'
 import type { Row, Statement } from './read-events.ts'
 
@@ -90,12 +84,4 @@ export async function afterChange<T>(read: () => Promise<T>): Promise<T> {
   }
 }
 
-// What has waited in vain once would use up the time of the request.
-function isWorthAnotherTry(error: unknown): boolean {
-  if (error instanceof QueryTimeoutError || error instanceof ConnectTimeoutError) return false
-  return isConnectionFailure(error) || isDeadlock(error)
-}
-
 const isNothing = (): boolean => false
-
-const isDeadlock = (error: unknown): boolean => ['40001', '40P01'].includes((error as { code?: string }).code ?? '')

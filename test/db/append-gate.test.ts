@@ -173,3 +173,27 @@ t.test('closing answers what waits and refuses what comes', async (t) => {
   await second
   await closed
 })
+
+t.test('those behind a batch that waited in vain are refused with it, others are not', async (t) => {
+  for (const [code, isRefused] of [
+    ['busy', true],
+    ['pool_exhausted', true],
+    ['database_unavailable', true],
+    ['database_full', false],
+    ['internal', false],
+  ] as const) {
+    const { gate, batches } = gateByHand()
+    const first = gate.append(request(event('a')))
+    const second = gate.append(request(event('b')))
+    first.catch(() => {})
+    second.catch(() => {})
+    batches[0]?.fail(new AppError(code, ''))
+    await t.rejects(first, { code })
+    if (isRefused) await t.rejects(second, { code })
+    else {
+      batches[1]?.answer()
+      t.equal(await second, 'answer 0')
+    }
+    t.equal(gate.queuedEvents, 0)
+  }
+})
