@@ -3,9 +3,9 @@
 
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Random } from '../../src/proof/random.ts'
 import type { Teardown } from '../support/postgres.ts'
 import { type Exchange, FaultyConnection, type StatementFault } from './faulty-connection.ts'
-import type { Random } from './random.ts'
 
 /** Where bytes get lost. */
 export type Direction = 'to_server' | 'to_client' | 'both'
@@ -124,12 +124,12 @@ export class FaultProxy {
 
   /** Stops the connections one after another, and lets them go on in another order, all within twice `spreadMs`. */
   async swizzle(random: Random, spreadMs: number): Promise<void> {
-    const stopped = random.shuffled(this.#connections)
+    const stopped = shuffled(random, this.#connections)
     for (const connection of stopped) {
       connection.isStopped = true
       await sleep((random.next() * spreadMs * 2) / stopped.length)
     }
-    for (const connection of random.shuffled(stopped)) {
+    for (const connection of shuffled(random, stopped)) {
       connection.isStopped = false
       connection.resume()
       await sleep((random.next() * spreadMs * 2) / stopped.length)
@@ -166,4 +166,13 @@ export class FaultProxy {
     for (const connection of this.#connections) connection.destroy()
     if (this.#server.listening) await new Promise<void>((resolve) => this.#server.close(() => resolve()))
   }
+}
+
+function shuffled<T>(random: Random, values: Iterable<T>): T[] {
+  const mixed = [...values]
+  for (let i = mixed.length - 1; i > 0; i--) {
+    const j = random.between(0, i)
+    ;[mixed[i], mixed[j]] = [mixed[j] as T, mixed[i] as T]
+  }
+  return mixed
 }

@@ -1,0 +1,237 @@
+// What the service does while its database, or the way to it, fails, and how soon it is well again.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import pg from 'pg'
+import t, { type Test } from 'tap'
+import { Random } from '../../src/proof/random.ts'
+import { runSql, startTestCluster } from '../support/postgres.ts'
+import { appendTo, ask, startTestService } from '../support/service.ts'
+import { FaultProxy } from './fault-proxy.ts'
+import { checkFeed, type Fault, follow, lasting, type Promised, prove, SERVICE } from './prove.ts'
+
+t.test('one service and one database', async (t) => {
+  const cluster = await startTestCluster(t, { isDurable: false, settings: { max_connections: '30' } })
+  const proxy = await FaultProxy.start(t, cluster.url)
+  const { url, ready } = await startTestService(t, { ...SERVICE, DATABASE_URL: proxy.url })
+  await ready
+  await appendTo(url, 'first')
+  const follower = await follow(t, url)
+  const ids = new Set<string>()
+  const proveHere = async (t: Test, fault: Fault, promised: Promised) => {
+    for (const id of (await prove(t, url, fault, promised)).stored) ids.add(id)
+  }
+  const AWAY = /^(201|database_unavailable|commit_outcome_unknown)$/
+  const NO_READ = /^(200|database_unavailable)$/
+
+  await t.test('the database refuses connections', (t) =>
+    proveHere(
+      t,
+      { begin: () => proxy.refuse(), lastsMs: lasting(1_500), end: () => proxy.heal() },
+      { readyMs: 2_000, appends: AWAY, reads: NO_READ, recoverMs: 2_000 },
+    ),
+  )
+
+  await t.test('the database is restarted', (t) =>
+    proveHere(
+      t,
+      { begin: () => cluster.stop(), lastsMs: lasting(1_500), end: () => cluster.start() },
+      { readyMs: 2_000, appends: AWAY, reads: NO_READ, recoverMs: 2_000 },
+    ),
+  )
+
+  await t.test('the database is killed', (t) =>
+    proveHere(
+      t,
+      { begin: () => cluster.kill(), lastsMs: lasting(1_500), end: () => cluster.start() },
+      { readyMs: 2_000, appends: AWAY, reads: NO_READ, recoverMs: 2_000 },
+    ),
+  )
+
+  const HUNG = /^(201|database_unavailable|commit_outcome_unknown|overloaded|timeout|busy)$/
+  const NO_ANSWER = /^(200|database_unavailable|timeout|pool_exhausted)$/
+
+  await t.test('the database is frozen', (t) =>
+    proveHere(
+      t,
+      { begin: () => cluster.pause(), lastsMs: lasting(8_000), end: () => cluster.resume() },
+      { readyMs: 3_000, appends: HUNG, reads: NO_ANSWER, recoverMs: 5_000 },
+    ),
+  )
+
+  for (const direction of ['both'] as const) {
+    await t.test(`the network swallows what goes ${direction}`, (t) =>
+      proveHere(
+        t,
+        { begin: () => proxy.blackHole(direction, true), lastsMs: lasting(6_000), end: () => proxy.heal() },
+        { readyMs: 8_000, appends: HUNG, reads: NO_ANSWER, recoverMs: 5_000 },
+      ),
+    )
+  }
+
+  await t.test('connections are accepted, and nobody answers', (t) =>
+    proveHere(
+      t,
+      {
+        begin: () => {
+          proxy.silence()
+          proxy.cut()
+        },
+        lastsMs: lasting(3_000),
+        end: () => proxy.heal(),
+      },
+      { readyMs: 8_000, appends: HUNG, reads: NO_ANSWER, recoverMs: 5_000 },
+    ),
+  )
+
+  await t.test('connections stall at random and go on in another order', (t) =>
+    proveHere(
+      t,
+      { begin: () => proxy.swizzle(new Random(1), 500), lastsMs: 0, end: () => proxy.heal() },
+      { appends: HUNG, reads: NO_ANSWER, recoverMs: 5_000 },
+    ),
+  )
+
+  const hold = async (sql: string) => {
+    const blocker = new pg.Client({ connectionString: cluster.adminUrl })
+    await blocker.connect()
+    await blocker.query('BEGIN')
+    await blocker.query(sql)
+    return blocker
+  }
+
+  await t.test('the head is locked by somebody else', async (t) => {
+    let blocker: pg.Client | undefined
+    await proveHere(
+      t,
+      {
+        begin: async () => {
+          blocker = await hold('SELECT * FROM annals_head FOR UPDATE')
+        },
+        lastsMs: lasting(4_000),
+        end: () => blocker?.end(),
+      },
+      { appends: /^(201|busy)$/, reads: /^200$/, answerMs: 2_500, recoverMs: 1_000 },
+    )
+  })
+
+  await t.test('reads that wait for a lock exhaust the pool', async (t) => {
+    let blocker: pg.Client | undefined
+    await proveHere(
+      t,
+      {
+        begin: async () => {
+          blocker = await hold('LOCK TABLE events IN ACCESS EXCLUSIVE MODE')
+        },
+        lastsMs: lasting(4_000),
+        end: () => blocker?.end(),
+      },
+      {
+        appends: /^(201|busy|pool_exhausted)$/,
+        reads: /^(200|busy|pool_exhausted)$/,
+        answerMs: 2_500,
+        recoverMs: 1_000,
+      },
+    )
+  })
+
+  await t.test('the server has no connection left', async (t) => {
+    const others: pg.Client[] = []
+    await proveHere(
+      t,
+      {
+        begin: async () => {
+          for (let isFull = false; !isFull; ) {
+            const other = new pg.Client({ connectionString: cluster.url })
+            other.on('error', () => {})
+            await other.connect().then(
+              () => others.push(other),
+              () => {
+                isFull = true
+              },
+            )
+          }
+        },
+        lastsMs: lasting(1_500),
+        end: () => Promise.all(others.map((other) => other.end())),
+      },
+      {
+        appends: /^(201|pool_exhausted|database_unavailable)$/,
+        reads: /^(200|pool_exhausted|database_unavailable)$/,
+        answerMs: 2_500,
+        recoverMs: 1_000,
+      },
+    )
+  })
+
+  await t.test('a transaction that somebody leaves open delays nothing', async (t) => {
+    let idle: pg.Client | undefined
+    await proveHere(
+      t,
+      {
+        begin: async () => {
+          idle = await hold('SELECT pg_current_xact_id(), count(*) FROM events')
+        },
+        lastsMs: lasting(500),
+        end: () => idle?.end(),
+      },
+      { appends: /^201$/, reads: /^200$/, answerMs: 2_500, recoverMs: 1_000 },
+    )
+  })
+
+  await t.test('backends are ended one after another', async (t) => {
+    const random = new Random(7)
+    await proveHere(
+      t,
+      {
+        begin: async () => {
+          for (let i = 0; i < 20; i++) {
+            const rows = await runSql<{ pid: number }>(
+              cluster.adminUrl,
+              `SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'annals/%' AND application_name NOT LIKE '% admin'`,
+            )
+            if (rows.length > 0) {
+              await runSql(cluster.adminUrl, 'SELECT pg_terminate_backend($1)', [random.pick(rows).pid])
+            }
+            await sleep(50)
+          }
+        },
+        lastsMs: 0,
+        end: () => {},
+      },
+      { appends: /^201$/, reads: /^200$/, answerMs: 2_500, recoverMs: 1_000 },
+    )
+  })
+
+  await t.test('the follower saw it all', (t) => checkFeed(t, url, ids, follower))
+
+  await t.test('answers of appends get lost: each is settled, none is lost or stored twice', async (t) => {
+    const count = Number(process.env['FAULT_LOST_REPLIES'] ?? 150)
+    const random = new Random(count)
+    let forced = 0
+    proxy.inject(({ text }) => {
+      if (!/annals_append/.test(text) || forced >= count || random.chance(0.5)) return undefined
+      forced++
+      if (random.chance(0.25)) return { kind: 'die', when: 'before' }
+      return { kind: 'die', when: 'after', delivered: random.pick(['nothing', 'all_but_ready'] as const) }
+    })
+    const codes: Record<string, number> = {}
+    const answered: string[] = []
+    await Promise.all(
+      Array.from({ length: 4 }, async (_, writer) => {
+        while (forced < count) {
+          const { status, body } = await appendTo(url, `lost-${writer}`)
+          const code = status === 201 ? '201' : String(body['code'])
+          codes[code] = (codes[code] ?? 0) + 1
+          if (status === 201) answered.push(...(body['event_ids'] as string[]))
+        }
+      }),
+    )
+    await proxy.heal()
+    t.comment(JSON.stringify({ forced, codes }))
+    const all = Object.values(codes).reduce((sum, each) => sum + each, 0)
+    t.ok((codes['201'] ?? 0) >= all * 0.99, `${codes['201']} of ${all} settled`)
+    await checkFeed(t, url, answered)
+    const { body } = await ask(`${url}/health`)
+    t.equal(body['event_count'], (await runSql(cluster.adminUrl, 'SELECT count(*)::int AS n FROM events'))[0]?.['n'])
+  })
+})
