@@ -176,7 +176,11 @@ export function createBackend(options: BackendOptions): Backend {
     },
     async close(deadlineMs) {
       closing.abort()
-      await started?.catch(() => {})
+      // A migration on a database that hangs would hold up the end.
+      const isStarted = new AbortController()
+      const deadline = sleep(deadlineMs, undefined, { signal: isStarted.signal }).catch(() => {})
+      await Promise.race([started?.catch(() => {}), deadline])
+      isStarted.abort()
       connected?.monitor.stop()
       connected?.consumerWatch.stop()
       connected?.snapshotWatch.stop()

@@ -3,6 +3,7 @@
 
 import { AppError, type ErrorCode } from '../errors.ts'
 import type { AppendRequest } from './event-log.ts'
+import { isUnexpected } from './pg-errors.ts'
 
 /** Where the batches go, one at a time. */
 export interface BatchSender<Answer> {
@@ -177,8 +178,8 @@ export class AppendGate<Answer> {
         for (let i = 0; i < batch.length; i++) (batch[i] as Waiting<Answer>).resolve(answers[i] as Answer)
       }
     } catch (error) {
-      // `internal` is an error that the content of one request may have caused: its neighbours must not pay for it.
-      if (batch.length > 1 && error instanceof AppError && error.code === 'internal') {
+      // The content of one request may have caused it: its neighbours must not pay for it.
+      if (batch.length > 1 && error instanceof AppError && isUnexpected(error)) {
         const outcomes: (() => void)[] = []
         for (const waiting of batch) outcomes.push(await this.#outcome([waiting]))
         return () => {

@@ -1,11 +1,12 @@
 // Connections of the operator's work: to the database itself, without the time-outs that requests have.
 
+import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { MigrationError } from './migration-error.ts'
 
 const OLDEST_MAJOR = 15
-const CONNECT_TIMEOUT_MS = 10_000
+const CONNECT_TIMEOUT_MS = 5_000
 const PROBE_TIMEOUT_MS = 1_000
 const PROBE_ROUNDS = 3
 
@@ -17,6 +18,8 @@ export async function openDirectConnection(connectionString: string, name: strin
   const client = newClient(connectionString, name)
   // Statements in flight fail with it; without a listener it would end the process.
   client.on('error', () => {})
+  // Only the work itself takes as long as it takes.
+  const deadline = setTimeout(() => destroy(client), CONNECT_TIMEOUT_MS).unref()
   try {
     await client.connect()
     const major = await refuseServer(client)
@@ -27,7 +30,14 @@ export async function openDirectConnection(connectionString: string, name: strin
   } catch (error) {
     await client.end().catch(() => {})
     throw error
+  } finally {
+    clearTimeout(deadline)
   }
+}
+
+/** Cuts the connection; what is in flight fails. */
+export const destroy = (client: pg.Client): void => {
+  ;(client as unknown as { connection: { stream: Socket } }).connection.stream.destroy()
 }
 
 // The work takes as long as it takes, whatever the role or the database has set for others.

@@ -4,11 +4,14 @@ import { createHash } from 'node:crypto'
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
-import { openDirectConnection, POOLER_ADVICE } from './direct-connection.ts'
+import { destroy, openDirectConnection, POOLER_ADVICE } from './direct-connection.ts'
 import { type LockHolder, MigrationError } from './migration-error.ts'
 import type { RunQuery } from './migration-ledger.ts'
 import { rfc3339 } from './sql.ts'
 
+/** Of what is done around a migration; the migration itself takes as long as it takes. */
+const QUERY_TIMEOUT_MS = 5_000
+const CLOSE_TIMEOUT_MS = 1_000
 const POLL_MS = { least: 50, most: 500 }
 
 export interface SessionOptions {
@@ -29,7 +32,8 @@ export class MigrationSession {
 
   private constructor(client: pg.Client, options: SessionOptions) {
     this.client = client
-    this.query = (text, values) => client.query(text, values)
+    this.query = (text, values) =>
+      client.query({ text, ...(values && { values }), query_timeout: QUERY_TIMEOUT_MS } as pg.QueryConfig)
     this.#options = options
     this.#lockKey = lockKeyOf(options.schema)
     client.on('error', () => {
@@ -83,7 +87,9 @@ export class MigrationSession {
 
   /** Ends the connection, and with it the lock. */
   async close(): Promise<void> {
+    const timer = setTimeout(() => destroy(this.client), CLOSE_TIMEOUT_MS)
     await this.client.end().catch(() => {})
+    clearTimeout(timer)
   }
 
   async #holder(): Promise<LockHolder | undefined> {

@@ -81,7 +81,7 @@ export async function applyMigration(
 
 /** Starts the transaction of a migration. pg_temp goes last, so that no temporary table can stand in for one of ours. */
 export async function begin(session: MigrationSession, schema: string, attempt = 0): Promise<void> {
-  await session.client.query(
+  await session.query(
     `BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
      SET LOCAL lock_timeout = ${LOCK_ATTEMPTS_MS[attempt % LOCK_ATTEMPTS_MS.length]};
      SET LOCAL search_path TO ${quoteIdentifier(schema)}, pg_temp`,

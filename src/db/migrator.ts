@@ -244,7 +244,7 @@ export class Migrator {
       const what = describeFailure(cause, current?.text ?? '')
       throw new MigrationError('failed', `${current?.name ?? 'the dry run'} would fail: ${what}`, { cause })
     } finally {
-      if (!session.isLost) await session.client.query('ROLLBACK')
+      if (!session.isLost) await session.query('ROLLBACK')
     }
     return tried
   }

@@ -64,6 +64,7 @@ const LOST_CODES = new Set(['ECONNRESET', 'ECONNABORTED', 'EPIPE', 'ETIMEDOUT', 
 
 /** By SQLSTATE; a code of two characters is its whole class, and an exact one goes first. */
 const BY_SQLSTATE: Readonly<Record<string, ErrorCode>> = {
+  '0A000': 'database_misconfigured', // a prepared statement has other columns since somebody migrated
   '08': 'database_unavailable',
   '25006': 'database_read_only',
   '25P03': 'database_unavailable', // idle_in_transaction_session_timeout
@@ -88,6 +89,7 @@ const BY_SQLSTATE: Readonly<Record<string, ErrorCode>> = {
   '57014': 'timeout',
   '57P': 'database_unavailable',
   '58': 'database_unavailable',
+  XX: 'database_unavailable',
 }
 
 const DETAILS: Partial<Record<ErrorCode, string>> = {
@@ -122,10 +124,14 @@ export function isConnectionFailure(error: unknown): boolean {
   if (severity === 'FATAL' || severity === 'PANIC') return true
   if (typeof code === 'string') {
     if (UNSENT_CODES.has(code) || LOST_CODES.has(code)) return true
-    if (isSqlState(code)) return code.startsWith('08') || code.startsWith('57P')
+    if (isSqlState(code)) return code.startsWith('08') || code.startsWith('57P') || code === '0A000'
   }
   return driverMessage(error)?.isConnectionLost ?? false
 }
+
+/** Nobody knows why, so it may be the content of the statement that PostgreSQL can't cope with. */
+export const isUnexpected = (error: AppError): boolean =>
+  error.code === 'internal' || String(toLike(error.cause).code).startsWith('XX')
 
 /**
  * Whether what changes nothing, or was surely rolled back, may be tried again: the connection died, or others were in the

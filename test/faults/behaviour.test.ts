@@ -209,7 +209,7 @@ t.test('one service and one database', async (t) => {
     const random = new Random(count)
     let forced = 0
     proxy.inject(({ text }) => {
-      if (!/annals_append/.test(text) || forced >= count || random.chance(0.5)) return undefined
+      if (!/annals_append|UPDATE \S+annals_head/.test(text) || forced >= count || random.chance(0.5)) return undefined
       forced++
       if (random.chance(0.25)) return { kind: 'die', when: 'before' }
       return { kind: 'die', when: 'after', delivered: random.pick(['nothing', 'all_but_ready'] as const) }
