@@ -66,6 +66,7 @@ const SCOPES: Record<string, string[]> = {
   'POST /migrations': ['admin'],
   'GET /pool': ['admin'],
   'GET /pool/sizing': ['admin'],
+  'GET /integrity': ['admin'],
   'GET /metrics': ['metrics', 'read'],
 }
 
