@@ -10,6 +10,7 @@ import { BackupWatch } from './db/backup/backup-watch.ts'
 import type { ConsumerStore } from './db/consumer-store.ts'
 import { ConsumerWatch } from './db/consumer-watch.ts'
 import { PostgresConsumers } from './db/consumers.ts'
+import { checkDatabaseUrl } from './db/database-url.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './db/embedded-postgres.ts'
 import type { EventLog } from './db/event-log.ts'
 import { HealthMonitor, type HealthQuery, type HealthSnapshot } from './db/health-monitor.ts'
@@ -100,6 +101,10 @@ const EMBEDDED_STEP_MS = 2_000
 /** Puts it together; nothing is started or connected before `start`. */
 export function createBackend(options: BackendOptions): Backend {
   const { settings, logger } = options
+  for (const name of ['DATABASE_URL', 'DATABASE_DIRECT_URL'] as const) {
+    const url = settings[name]
+    if (url !== undefined) checkDatabaseUrl(name, url)
+  }
   const absent = () => new AppError('database_unavailable', 'The database is still being started.')
   const log = lateBound<EventLog>(absent)
   const hub = lateBound<FollowHub>(absent)

@@ -226,7 +226,7 @@ const catalogue = {
   database_misconfigured: {
     status: 503,
     title: 'The database is not set up for this version',
-    hint: 'See `GET /migrations` and `GET /health`; a migration or a right is missing.',
+    hint: 'See `GET /migrations` and `GET /health`; a migration or a right is missing, or the certificate of the database is not trusted.',
     retryable: true,
   },
   shutting_down: {

@@ -26,6 +26,9 @@ const SECRETS = [
   '*.authorization',
   '*.password',
   '*.token',
+  // What an error of Redis was about, AUTH with its password included; and a certificate, which is only long.
+  'err.command',
+  'err.cert',
 ]
 
 const FLUSH_TIMEOUT_MS = 500

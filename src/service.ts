@@ -43,7 +43,6 @@ const DATABASE_SHARE_MS = 1_000
 export async function startService({ settings, log }: ServiceOptions): Promise<Service> {
   const lifecycle = new Lifecycle()
   const registry = createRegistry()
-  const guard = await createGuard({ settings, logger: log.logger, registry })
   const metrics = httpMetrics(registry, { inFlight: () => lifecycle.inFlight, streams: () => lifecycle.streams })
   processMetrics(registry, VERSION)
   const scrape: MetricsRoutesOptions['scrape'] = async (format) => ({
@@ -52,6 +51,7 @@ export async function startService({ settings, log }: ServiceOptions): Promise<S
   })
 
   const backend = createBackend({ settings, logger: log.logger, registry, meanRequestMs: metrics.meanRequestMs })
+  const guard = await createGuard({ settings, logger: log.logger, registry })
   const app = await buildApp({
     version: VERSION,
     logger: log.logger,

@@ -1,6 +1,7 @@
 // Which database a command for operators means: the one that it is given, or that of the settings, or the embedded one.
 
 import { loadSettings, type Settings, withEnvFile } from '../config.ts'
+import { checkDatabaseUrl } from '../db/database-url.ts'
 import { connectToRunningEmbedded, startEmbeddedPostgres } from '../db/embedded-postgres.ts'
 
 export interface TargetDatabase {
@@ -20,7 +21,10 @@ export async function openTargetDatabase(
 ): Promise<TargetDatabase> {
   const settings = commandSettings()
   const url = given ?? settings.DATABASE_DIRECT_URL ?? settings.DATABASE_URL
-  if (url !== undefined) return { url, settings, stop: async () => {} }
+  if (url !== undefined) {
+    checkDatabaseUrl(given === undefined ? 'DATABASE_URL' : '--database-url', url)
+    return { url, settings, stop: async () => {} }
+  }
   const running = connectToRunningEmbedded(settings.DATA_DIR)
   if (running !== undefined) return { url: running.url, settings, stop: async () => {} }
   const log = { info: tell, warn: tell, error: tell }

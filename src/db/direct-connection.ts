@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { MigrationError } from './migration-error.ts'
+import { isTlsRefusal } from './pg-errors.ts'
 
 const OLDEST_MAJOR = 15
 const CONNECT_TIMEOUT_MS = 5_000
@@ -29,6 +30,7 @@ export async function openDirectConnection(connectionString: string, name: strin
     return client
   } catch (error) {
     await client.end().catch(() => {})
+    if (isTlsRefusal(error)) throw new MigrationError('refused', `${(error as Error).message}. ${TLS_ADVICE}`)
     throw error
   } finally {
     clearTimeout(deadline)
@@ -39,6 +41,8 @@ export async function openDirectConnection(connectionString: string, name: strin
 export const destroy = (client: pg.Client): void => {
   ;(client as unknown as { connection: { stream: Socket } }).connection.stream.destroy()
 }
+
+const TLS_ADVICE = 'The URL demands a certificate that its sslrootcert vouches for, with the name of the host (sslmode)'
 
 // The work takes as long as it takes, whatever the role or the database has set for others.
 const SESSION_SETTINGS = `SET statement_timeout = 0; SET lock_timeout = 0; SET idle_session_timeout = 0;

@@ -32,6 +32,8 @@ interface Meaning {
 const lost = (code: ErrorCode): Meaning => ({ code, isConnectionLost: true, isUnsent: false })
 const unsent = (code: ErrorCode): Meaning => ({ code, isConnectionLost: true, isUnsent: true })
 
+const NO_TLS = 'The server does not support SSL connections'
+
 /** Errors of `pg` that have a text and no code. The only place where texts are compared; each is provoked in a test. */
 export const DRIVER_MESSAGES: Readonly<Record<string, Meaning>> = {
   'Connection terminated': lost('database_unavailable'),
@@ -39,7 +41,7 @@ export const DRIVER_MESSAGES: Readonly<Record<string, Meaning>> = {
   'Connection terminated due to connection timeout': unsent('database_unavailable'),
   'Client has encountered a connection error and is not queryable': unsent('database_unavailable'),
   'Client was closed and is not queryable': unsent('database_unavailable'),
-  'The server does not support SSL connections': unsent('database_unavailable'),
+  [NO_TLS]: unsent('database_misconfigured'),
   'There was an error establishing an SSL connection': unsent('database_unavailable'),
   'SASL: SCRAM-SERVER-FIRST-MESSAGE: client password must be a string': unsent('database_unavailable'),
   'timeout expired': unsent('database_unavailable'),
@@ -114,7 +116,20 @@ interface ErrorLike {
 export function translatePgError(error: unknown): AppError {
   if (error instanceof AppError) return error
   const code = codeOf(error)
-  return new AppError(code, DETAILS[code] ?? '', { cause: error })
+  return new AppError(code, wasTlsRefused(error) ? TLS_DETAIL : (DETAILS[code] ?? ''), { cause: error })
+}
+
+const TLS_DETAIL =
+  'The TLS of the database is not as the service was told to demand it: see `sslmode` and `sslrootcert` in DATABASE_URL.'
+
+// Codes of OpenSSL's verification and of Node's own.
+const TLS_REFUSAL =
+  /^(ERR_(TLS|SSL|OSSL)_|CERT_|SELF_SIGNED_CERT|DEPTH_ZERO_SELF_SIGNED|UNABLE_TO_(GET|VERIFY)|INVALID_(CA|PURPOSE))/
+
+/** Whether a connection could not be opened because of its TLS; of an open connection the same codes mean damage. */
+export function isTlsRefusal(error: unknown): boolean {
+  const { code, message } = toLike(error)
+  return message === NO_TLS || (typeof code === 'string' && TLS_REFUSAL.test(code))
 }
 
 /** Whether the connection that gave this error is of no more use. */
@@ -175,9 +190,13 @@ function codeOf(error: unknown): ErrorCode {
   }
   const known = driverMessage(error)?.code
   if (known !== undefined) return known
-  // Whatever else kept a connection from being opened, a certificate for instance.
+  if (wasTlsRefused(error)) return 'database_misconfigured'
+  // Whatever else kept a connection from being opened.
   return typeof error === 'object' && error !== null && neverExecuted.has(error) ? 'database_unavailable' : 'internal'
 }
+
+const wasTlsRefused = (error: unknown): boolean =>
+  typeof error === 'object' && error !== null && neverExecuted.has(error) && isTlsRefusal(error)
 
 const driverMessage = (error: unknown): Meaning | undefined => DRIVER_MESSAGES[String(toLike(error).message)]
 
