@@ -75,6 +75,8 @@ export interface AppParts {
   integrity: IntegrityRoutesOptions['integrity']
   health(): HealthReport
   limits: AppendLimits & { maxBodyBytes: number }
+  /** A request whose headers, or which as a whole, takes longer to arrive is cut off with 408. */
+  arrival?: { headersMs: number; requestMs: number }
 }
 
 /** Puts the HTTP service together. The caller listens, and closes it. */
@@ -142,9 +144,9 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   return app
 }
 
-// A request that takes longer to arrive than this is cut off with 408.
-const HEAD_TIMEOUT_MS = 15_000
-const ARRIVAL_TIMEOUT_MS = 60_000
+const ARRIVAL = { headersMs: 15_000, requestMs: 60_000 }
+// How often Node looks for requests that are late.
+const LONGEST_CHECK_MS = 5_000
 
 // Only what is asked for: with neither, an answer costs no call more.
 function dressOf({ origins, hasHsts = false }: AppParts): EdgeOptions['dress'] {
@@ -156,13 +158,18 @@ function dressOf({ origins, hasHsts = false }: AppParts): EdgeOptions['dress'] {
   }
 }
 
-function serverOptions(edgeOptions: EdgeOptions, { tls, trustProxy }: AppParts): FastifyHttpOptions<Server> {
-  const http = { requireHostHeader: false, headersTimeout: HEAD_TIMEOUT_MS, connectionsCheckingInterval: 5_000 }
+function serverOptions(edgeOptions: EdgeOptions, parts: AppParts): FastifyHttpOptions<Server> {
+  const { tls, trustProxy, arrival = ARRIVAL } = parts
+  const http = {
+    requireHostHeader: false,
+    headersTimeout: arrival.headersMs,
+    connectionsCheckingInterval: Math.min(LONGEST_CHECK_MS, arrival.headersMs / 3),
+  }
   return {
     // Requests are logged by the edge; what Fastify logs beside them are children per request, which cost too much.
     logger: false,
     bodyLimit: edgeOptions.maxBodyBytes,
-    requestTimeout: ARRIVAL_TIMEOUT_MS,
+    requestTimeout: arrival.requestMs,
     genReqId: ({ headers }) => requestIdOf(headers),
     frameworkErrors: answerBadTarget(edgeOptions),
     // Answered by `answerMalformed`; Fastify's own handler would answer first, and not as a problem.

@@ -61,6 +61,8 @@ export const Settings = Type.Object({
   DATABASE_STATEMENT_TIMEOUT_MS: milliseconds('Longest run of one statement on the server; then 503 `timeout`.'),
   DATABASE_QUERY_TIMEOUT_MS: milliseconds('Longest wait for the answer of one query, measured in the service.'),
   REQUEST_TIMEOUT_MS: milliseconds('Longest time for one HTTP request that neither streams nor follows.'),
+  REQUEST_HEADERS_TIMEOUT_MS: milliseconds('Longest time for the headers of a request to arrive; then 408.'),
+  REQUEST_ARRIVAL_TIMEOUT_MS: milliseconds('Longest time for a whole request to arrive; then 408.'),
   MIGRATE_ON_START: Type.Optional(
     onOff('Apply pending migrations at start. Absent: on with the embedded PostgreSQL, off otherwise.'),
   ),
@@ -183,6 +185,8 @@ const DEFAULTS: Partial<Settings> = {
   DATABASE_STATEMENT_TIMEOUT_MS: 4_000,
   DATABASE_QUERY_TIMEOUT_MS: 5_000,
   REQUEST_TIMEOUT_MS: 7_000,
+  REQUEST_HEADERS_TIMEOUT_MS: 15_000,
+  REQUEST_ARRIVAL_TIMEOUT_MS: 60_000,
   MIGRATION_LOCK_TIMEOUT_MS: 30_000,
   BACKUP_DIR: 'backups',
   JWT_EXPIRATION_HOURS: 24,
@@ -314,6 +318,7 @@ function checkTogether(settings: Settings, origins: Record<string, string>): voi
   TIMEOUT_LADDER.slice(1).forEach((longer, i) => checkLadder(settings, TIMEOUT_LADDER[i] as SettingName, longer))
   checkLadder(settings, 'DATABASE_ACQUIRE_TIMEOUT_MS', 'REQUEST_TIMEOUT_MS')
   checkLadder(settings, 'APPEND_QUEUE_TIMEOUT_MS', 'REQUEST_TIMEOUT_MS')
+  checkLadder(settings, 'REQUEST_HEADERS_TIMEOUT_MS', 'REQUEST_ARRIVAL_TIMEOUT_MS')
   const { DATABASE_MIN_CONNECTIONS: min, DATABASE_MAX_CONNECTIONS: max } = settings
   if (min > max) {
     // A lone maximum below the profile's minimum lowers the minimum; only two explicit values can contradict.

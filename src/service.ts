@@ -71,6 +71,7 @@ export async function startService({ settings, log }: ServiceOptions): Promise<S
     integrity: backend.integrity,
     health: () => healthOf(lifecycle, backend, guard),
     limits: limitsOf(settings),
+    arrival: { headersMs: settings.REQUEST_HEADERS_TIMEOUT_MS, requestMs: settings.REQUEST_ARRIVAL_TIMEOUT_MS },
   })
 
   // The port before the database: whether it is free is known at once, and probes are answered from the start.
