@@ -7,6 +7,7 @@ COPY package.json package-lock.json ./
 RUN npm ci --omit=optional --ignore-scripts
 COPY tsconfig.json tsconfig.build.json ./
 COPY src ./src
+COPY scripts/write-sbom.mjs ./scripts/
 RUN npm run build && rm dist/.tsbuildinfo && npm prune --omit=dev --omit=optional --ignore-scripts
 
 FROM node:24-bookworm-slim

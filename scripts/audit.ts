@@ -1,5 +1,5 @@
-// `npm run audit`: fails when the registry knows a vulnerability in what is installed to run the service, and says so
-// in words when the registry can't be asked, which is no finding.
+// `npm run audit`: whether a vulnerability is known in what the service runs on. Exit code 0: none; 1: there is one; 3: the
+// registry could not be asked, so nothing was checked. AUDIT=required turns 3 into 1.
 
 import { execFile } from 'node:child_process'
 import { type Audit, judgeAudit } from './judge-audit.ts'
@@ -18,6 +18,9 @@ try {
 } catch {
   audit = { message: 'npm audit printed no JSON' }
 }
-const { text, isFinding } = judgeAudit(audit)
-console.log(text)
-process.exitCode = isFinding ? 1 : 0
+const { text, verdict } = judgeAudit(audit)
+const isRequired = process.env['AUDIT'] === 'required'
+if (verdict === 'none') console.log(text)
+else console.error(text)
+if (verdict === 'not_checked' && !isRequired) console.error('With AUDIT=required this fails.')
+process.exitCode = { none: 0, found: 1, not_checked: isRequired ? 1 : 3 }[verdict]

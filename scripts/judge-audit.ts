@@ -7,17 +7,17 @@ export interface Audit {
   vulnerabilities?: Record<string, { severity: string; range: string; fixAvailable: unknown }>
 }
 
-/** A sentence for the log, and whether there is something to mend. */
-export function judgeAudit(audit: Audit): { text: string; isFinding: boolean } {
+/** What is known, in words; `not_checked` when the registry could not be asked. */
+export function judgeAudit(audit: Audit): { text: string; verdict: 'none' | 'found' | 'not_checked' } {
   const total = audit.metadata?.vulnerabilities.total
   if (total === undefined) {
-    const text = `The registry could not be asked for known vulnerabilities (${audit.message ?? 'no reason given'}): nothing was checked.`
-    return { text, isFinding: false }
+    const text = `NOT CHECKED FOR KNOWN VULNERABILITIES: the registry could not be asked (${audit.message ?? 'no reason given'}).`
+    return { text, verdict: 'not_checked' }
   }
-  if (total === 0) return { text: 'No known vulnerability in the packages that the service runs on.', isFinding: false }
+  if (total === 0) return { text: 'No known vulnerability in the packages that the service runs on.', verdict: 'none' }
   const findings = Object.entries(audit.vulnerabilities ?? {}).map(
     ([name, { severity, range, fixAvailable }]) =>
       `  ${name} ${range}: ${severity}, ${fixAvailable ? 'a fix is available' : 'no fix yet'}`,
   )
-  return { text: [`${total} known vulnerabilities:`, ...findings].join('\n'), isFinding: true }
+  return { text: [`${total} known vulnerabilities:`, ...findings].join('\n'), verdict: 'found' }
 }

@@ -2,6 +2,7 @@
 
 import { execFile } from 'node:child_process'
 import {
+  chmodSync,
   cpSync,
   existsSync,
   mkdirSync,
@@ -15,7 +16,6 @@ import {
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import t, { type Test } from 'tap'
-import { judgeAudit } from '../scripts/judge-audit.ts'
 import { TapReport } from '../scripts/tap-report.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
@@ -370,12 +370,71 @@ t.test('a run that breaks off, counts nothing or exits badly is never green', as
   })
 })
 
-t.test('the audit fails on a finding, and tells it from a registry that can not answer', async (t) => {
-  t.match(judgeAudit({ message: '405 Method Not Allowed' }), { isFinding: false, text: /405.*nothing was checked/ })
-  t.match(judgeAudit({ metadata: { vulnerabilities: { total: 0 } } }), { isFinding: false, text: /^No known/ })
+t.test('the audit fails on a finding, and says loudly that a registry could not be asked', async (t) => {
   const vulnerabilities = { pg: { severity: 'high', range: '<9', fixAvailable: true } }
-  t.match(judgeAudit({ metadata: { vulnerabilities: { total: 1 } }, vulnerabilities }), {
-    isFinding: true,
-    text: /pg <9: high, a fix is available/,
+  const none = { metadata: { vulnerabilities: { total: 0 } } }
+  const found = { metadata: { vulnerabilities: { total: 1 } }, vulnerabilities }
+  for (const [answer, AUDIT, code, said] of [
+    [JSON.stringify(none), '', 0, /^No known vulnerability/],
+    [JSON.stringify(found), '', 1, /pg <9: high, a fix is available/],
+    [JSON.stringify({ message: '405 Method Not Allowed' }), '', 3, /^NOT CHECKED .*405/],
+    ['garbage', '', 3, /^NOT CHECKED .*no JSON/],
+    [JSON.stringify({ message: '405 Method Not Allowed' }), 'required', 1, /^NOT CHECKED .*405/],
+    [JSON.stringify(none), 'required', 0, /^No known vulnerability/],
+  ] as const) {
+    const folder = folderWith(t, { 'bin/npm': `#!/bin/sh\ncat <<'END'\n${answer}\nEND\n` })
+    chmodSync(join(folder, 'bin/npm'), 0o755)
+    const variables = { PATH: `${folder}/bin:${process.env['PATH']}`, AUDIT }
+    const ended = await runWith(variables, folder, 'tsx', join(ROOT, 'scripts/audit.ts'))
+    t.equal(ended.code, code, `${answer} ${AUDIT}`)
+    t.match(ended.stdout + ended.stderr, said)
+  }
+})
+
+t.test('what could not be checked in CI is counted in its closing line', async (t) => {
+  // The functions of .ci/run, without its steps.
+  const text = readFileSync(join(ROOT, '.ci/run'), 'utf8')
+  const functions = text.slice(0, text.indexOf("\n# The programs that tests start"))
+  const ci = (steps: string) =>
+    new Promise<Ended>((done) => {
+      execFile('bash', ['-c', `${functions}\n${steps}\nfinish`, '.ci/run'], { cwd: ROOT }, (error, stdout, stderr) =>
+        done({ code: error === null ? 0 : Number(error.code), stdout, stderr }),
+      )
+    })
+  const tests = "tests 'some tests' echo '7 passed, 0 failed, 2 skipped'"
+  t.match(await ci(tests), { code: 0, stdout: /\n7 passed, 0 failed, 2 skipped\n$/ })
+  t.match(await ci(`maybe audit true\n${tests}`), { code: 0, stdout: /\n7 passed, 0 failed, 2 skipped\n$/ })
+  t.match(await ci(`maybe audit sh -c 'exit 3'\n${tests}`), { code: 0, stdout: /\n7 passed, 0 failed, 3 skipped\n$/ })
+  t.match(await ci(`maybe audit sh -c 'exit 1'\n${tests}`), { code: 1, stdout: /\n7 passed, 1 failed, 2 skipped\n$/ })
+  t.match(await ci("tests 'some tests' echo '7 passed, 0 failed'"), { code: 0, stdout: /\n7 passed, 0 failed, 0 skipped\n$/ })
+})
+
+t.test('the build writes what the service is made of: every package that it runs on, and no other', async (t) => {
+  const folder = folderWith(t, { 'dist/main.js': '' })
+  cpSync(join(ROOT, 'package-lock.json'), join(folder, 'package-lock.json'))
+  const { build } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).scripts
+  t.match(build, /&& node scripts\/write-sbom\.mjs$/)
+  await new Promise<void>((done, fail) => {
+    execFile('node', [join(ROOT, 'scripts/write-sbom.mjs')], { cwd: folder }, (error) => (error ? fail(error) : done()))
   })
+  const sbom = JSON.parse(readFileSync(join(folder, 'dist/sbom.cdx.json'), 'utf8'))
+  t.match(sbom, { bomFormat: 'CycloneDX', metadata: { component: { name: 'annals', purl: /^pkg:npm\/annals@/ } } })
+  const { packages } = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
+    packages: Record<string, { version: string; dev?: boolean }>
+  }
+  const expected = Object.entries(packages)
+    .filter(([path, { dev }]) => path !== '' && !dev)
+    .map(
+      ([path, { version }]) => `${path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length)}@${version}`,
+    )
+  const listed = (sbom.components as { name: string; version: string; hashes: object[]; licenses: object[] }[]).map(
+    ({ name, version, hashes, licenses }) => {
+      t.ok(hashes.length > 0 && licenses.length > 0, `${name} has a hash and a licence`)
+      return `${name}@${version}`
+    },
+  )
+  t.same([...new Set(listed)].sort(), [...new Set(expected)].sort())
+  const refs = new Set([...sbom.components, sbom.metadata.component].map((each) => each['bom-ref']))
+  const dependencies = sbom.dependencies as { ref: string; dependsOn: string[] }[]
+  t.ok(dependencies.every(({ ref, dependsOn }) => [ref, ...dependsOn].every((each) => refs.has(each))))
 })
