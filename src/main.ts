@@ -8,6 +8,9 @@ import { withoutPasswords } from './logger.ts'
 const BAD_USAGE = 2
 const FAILED = 1
 
+// Everybody on the machine can read the arguments of a process, and there may be a password or a token among them.
+process.title = ['annals', ...process.argv.slice(2, 3).filter((word) => /^[a-z]+$/.test(word))].join(' ')
+
 // A reader that goes away (`annals export | head`) is no reason to fail.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 

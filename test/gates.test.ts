@@ -1,6 +1,6 @@
 // Each gate of `npm run check` is fed something bad, with the project's own tool and configuration, and has to refuse it.
 
-import { execFile } from 'node:child_process'
+import { execFile, execFileSync } from 'node:child_process'
 import {
   chmodSync,
   cpSync,
@@ -394,7 +394,7 @@ t.test('the audit fails on a finding, and says loudly that a registry could not 
 t.test('what could not be checked in CI is counted in its closing line', async (t) => {
   // The functions of .ci/run, without its steps.
   const text = readFileSync(join(ROOT, '.ci/run'), 'utf8')
-  const functions = text.slice(0, text.indexOf("\n# The programs that tests start"))
+  const functions = text.slice(0, text.indexOf('\n# The programs that tests start'))
   const ci = (steps: string) =>
     new Promise<Ended>((done) => {
       execFile('bash', ['-c', `${functions}\n${steps}\nfinish`, '.ci/run'], { cwd: ROOT }, (error, stdout, stderr) =>
@@ -406,7 +406,10 @@ t.test('what could not be checked in CI is counted in its closing line', async (
   t.match(await ci(`maybe audit true\n${tests}`), { code: 0, stdout: /\n7 passed, 0 failed, 2 skipped\n$/ })
   t.match(await ci(`maybe audit sh -c 'exit 3'\n${tests}`), { code: 0, stdout: /\n7 passed, 0 failed, 3 skipped\n$/ })
   t.match(await ci(`maybe audit sh -c 'exit 1'\n${tests}`), { code: 1, stdout: /\n7 passed, 1 failed, 2 skipped\n$/ })
-  t.match(await ci("tests 'some tests' echo '7 passed, 0 failed'"), { code: 0, stdout: /\n7 passed, 0 failed, 0 skipped\n$/ })
+  t.match(await ci("tests 'some tests' echo '7 passed, 0 failed'"), {
+    code: 0,
+    stdout: /\n7 passed, 0 failed, 0 skipped\n$/,
+  })
 })
 
 t.test('the build writes what the service is made of: every package that it runs on, and no other', async (t) => {
@@ -414,9 +417,7 @@ t.test('the build writes what the service is made of: every package that it runs
   cpSync(join(ROOT, 'package-lock.json'), join(folder, 'package-lock.json'))
   const { build } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).scripts
   t.match(build, /&& node scripts\/write-sbom\.mjs$/)
-  await new Promise<void>((done, fail) => {
-    execFile('node', [join(ROOT, 'scripts/write-sbom.mjs')], { cwd: folder }, (error) => (error ? fail(error) : done()))
-  })
+  execFileSync('node', [join(ROOT, 'scripts/write-sbom.mjs')], { cwd: folder })
   const sbom = JSON.parse(readFileSync(join(folder, 'dist/sbom.cdx.json'), 'utf8'))
   t.match(sbom, { bomFormat: 'CycloneDX', metadata: { component: { name: 'annals', purl: /^pkg:npm\/annals@/ } } })
   const { packages } = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {

@@ -240,7 +240,11 @@ t.test('Our own errors are translated too, and nothing else is guessed', (t) => 
     t.equal(isSurelyNotApplied(odd), false)
   }
   const certificate = markNeverExecuted(Object.assign(new Error('x'), { code: 'CERT_HAS_EXPIRED' }))
-  t.equal(translatePgError(certificate).code, 'database_unavailable', 'whatever keeps a connection from being opened')
+  t.match(translatePgError(certificate), { code: 'database_misconfigured', message: /sslrootcert/ })
+  const damage = Object.assign(new Error('x'), { code: 'ERR_SSL_BAD_RECORD_MAC' })
+  t.equal(translatePgError(damage).code, 'internal', 'the TLS of an open connection is no setting')
+  const unknown = markNeverExecuted(Object.assign(new Error('x'), { code: 'E_UNHEARD_OF' }))
+  t.equal(translatePgError(unknown).code, 'database_unavailable', 'whatever keeps a connection from being opened')
   t.equal(isSurelyNotApplied(certificate), true)
   // In another language of the server an error can't be told from the end of the connection.
   t.equal(isSurelyNotApplied({ code: '23505', severity: 'FEHLER' }), false)
