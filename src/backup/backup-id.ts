@@ -4,9 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { BackupError } from './backup-error.ts'
 import { BACKUP_ID } from './manifest.ts'
 
-/** `YYYYMMDD_HHMMSS`. */
-export const stampOf = (at: Date): string =>
-  at.toISOString().replace(/^(\d+)-(\d+)-(\d+)T(\d+):(\d+):(\d+).*$/, '$1$2$3_$4$5$6')
+/** `YYYYMMDD_HHMMSS`, in UTC. */
+const stampOf = (at: Date): string => at.toISOString().slice(0, 19).replace('T', '_').replaceAll(/[-:]/g, '')
+
+/** `YYYYMMDD_HHMMSS_mmm`, for names that nothing else of the same kind has. */
+export const momentOf = (at: Date): string => `${stampOf(at)}_${at.toISOString().slice(20, 23)}`
 
 /** `backup_YYYYMMDD_HHMMSS`. */
 export const backupIdOf = (at: Date): string => `backup_${stampOf(at)}`

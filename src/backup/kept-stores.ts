@@ -4,9 +4,9 @@ import { dropKept, type KeptTables, listKept, markKept, takeBack } from '../db/b
 import type { StoreAddress } from '../db/backup/store-connection.ts'
 import { lockStore, renewEpoch, settleStore } from '../db/backup/write-store.ts'
 import { BackupError } from './backup-error.ts'
-import { stampOf } from './backup-id.ts'
+import { momentOf } from './backup-id.ts'
 import type { JobContext } from './driver.ts'
-import { inTransaction } from './transaction.ts'
+import { inTransaction, NEVER } from './transaction.ts'
 
 /** The newest first. */
 export const listKeptStores = (store: StoreAddress, { signal }: JobContext): Promise<KeptTables[]> =>
@@ -35,14 +35,13 @@ export async function revertRestore(
     await lockStore(client, schema, 'ACCESS EXCLUSIVE')
     const back = wanted(await listKept(client, schema), name)[0] as KeptTables
     const { name: reverted, tables } = back
-    const kept = `annals_before_${stampOf(new Date())}`
-    if (kept === reverted) throw new BackupError('refused', 'that was this very second; try again')
+    const kept = `annals_before_${momentOf(new Date())}`
     await takeBack(client, schema, back, kept)
     await markKept(client, schema, kept, `before ${reverted} was put back`)
     if (tables.includes('annals_head')) await renewEpoch(client, schema)
     return { reverted, kept }
   })
-  await inTransaction(store, { begin: 'BEGIN', signal }, (client) => settleStore(client, schema))
+  await inTransaction(store, { begin: 'BEGIN', signal: NEVER }, (client) => settleStore(client, schema))
   return done
 }
 

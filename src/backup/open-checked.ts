@@ -1,6 +1,6 @@
 // A backup that has passed levels 0 and 1, which is asked of it before anything is written anywhere.
 
-import { BackupError } from './backup-error.ts'
+import { asBackupError, BackupError } from './backup-error.ts'
 import { checkFiles } from './check-files.ts'
 import type { Destination } from './destination.ts'
 import type { BackupDriver, JobContext } from './driver.ts'
@@ -31,6 +31,6 @@ export async function openChecked(
     return { ...chain, manifest: last.manifest, driver }
   } catch (error) {
     await chain.release()
-    throw error
+    throw asBackupError(error, context.signal)
   }
 }

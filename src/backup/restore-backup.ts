@@ -2,6 +2,7 @@
 // the last one.
 
 import type { StoreAddress } from '../db/backup/store-connection.ts'
+import { asBackupError } from './backup-error.ts'
 import type { Destination } from './destination.ts'
 import type { JobContext } from './driver.ts'
 import type { Manifest } from './manifest.ts'
@@ -54,6 +55,8 @@ export async function restoreBackup(order: RestoreOrder, context: JobContext): P
       result: { ...(await restoreInUse(checked, target, how, context)) },
     }))
     return { manifest, outcome: result }
+  } catch (error) {
+    throw asBackupError(error, context.signal)
   } finally {
     await checked.release()
   }

@@ -16,11 +16,11 @@ import { STORE_TABLES } from '../db/backup/store-tables.ts'
 import { bringConsumersBack, dropSnapshotsAhead, lockStore, setHead, settleStore } from '../db/backup/write-store.ts'
 import { compareSchemas, describeSchema } from '../db/schema-description.ts'
 import { BackupError } from './backup-error.ts'
-import { stampOf } from './backup-id.ts'
+import { momentOf } from './backup-id.ts'
 import { compareContents } from './compare-contents.ts'
 import type { JobContext } from './driver.ts'
 import type { Checked } from './open-checked.ts'
-import { inTransaction } from './transaction.ts'
+import { inTransaction, NEVER } from './transaction.ts'
 
 /** Tables that belong together. */
 const GROUPS = {
@@ -53,7 +53,7 @@ export async function restoreBeside(
   context: JobContext,
 ): Promise<RestoredBeside> {
   const { schema } = target
-  const stamp = stampOf(new Date())
+  const stamp = momentOf(new Date())
   const [side, kept] = [`annals_restore_${stamp}`, `annals_before_${stamp}`]
   // Without the events of the backup, the events in use stay where they are.
   const swapped = groups.includes('events') ? TABLE_GROUPS : groups
@@ -76,7 +76,7 @@ export async function restoreBeside(
     await refuseChanged(before, await describe(client, schema))
     return { kept, ...adjusted }
   })
-  await inTransaction(target, { begin, signal: context.signal }, (client) => settleStore(client, schema))
+  await inTransaction(target, { begin, signal: NEVER }, (client) => settleStore(client, schema))
   return restored
 }
 

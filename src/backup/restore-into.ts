@@ -12,7 +12,7 @@ import { compareContents } from './compare-contents.ts'
 import type { JobContext } from './driver.ts'
 import type { Manifest } from './manifest.ts'
 import type { Checked } from './open-checked.ts'
-import { inTransaction } from './transaction.ts'
+import { inTransaction, NEVER } from './transaction.ts'
 
 export interface RestoreIntoOptions {
   target: StoreAddress
@@ -62,7 +62,7 @@ async function loadInto(checked: Checked, { target, isForced }: RestoreIntoOptio
     await driver.load?.({ ...context, chain, client, schema })
     await finish(client, schema, manifest, context)
   })
-  await settle(target, context)
+  await settle(target)
 }
 
 async function restoreWhole(
@@ -78,11 +78,11 @@ async function restoreWhole(
     await inTransaction(target, { begin: 'BEGIN', signal: context.signal }, (client) =>
       finish(client, target.schema, manifest, context),
     )
-    await settle(target, context)
   } catch (error) {
-    await inTransaction(target, { begin: 'BEGIN', signal: AbortSignal.any([]) }, clearDatabase)
+    await inTransaction(target, { begin: 'BEGIN', signal: NEVER }, clearDatabase)
     throw error
   }
+  await settle(target)
 }
 
 async function finish(client: pg.Client, schema: string, { contents }: Manifest, context: JobContext): Promise<void> {
@@ -117,5 +117,5 @@ async function compareObjects(client: pg.Client, schema: string): Promise<void> 
   })
 }
 
-const settle = (target: StoreAddress, { signal }: JobContext): Promise<void> =>
-  inTransaction(target, { begin: 'BEGIN', signal }, (client) => settleStore(client, target.schema))
+const settle = (target: StoreAddress): Promise<void> =>
+  inTransaction(target, { begin: 'BEGIN', signal: NEVER }, (client) => settleStore(client, target.schema))

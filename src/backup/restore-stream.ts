@@ -8,7 +8,7 @@ import {
   type StreamDifferences,
 } from '../db/backup/stream-copy.ts'
 import { BackupError } from './backup-error.ts'
-import { stampOf } from './backup-id.ts'
+import { momentOf } from './backup-id.ts'
 import type { JobContext } from './driver.ts'
 import type { Checked } from './open-checked.ts'
 import { inTransaction } from './transaction.ts'
@@ -29,7 +29,7 @@ export async function restoreStream(
   }
   const { load } = driver
   const { schema } = target
-  const table = `annals_stream_${stampOf(new Date())}`
+  const table = `annals_stream_${momentOf(new Date())}`
   return inTransaction(target, { begin: 'BEGIN', signal: context.signal }, async (client) => {
     await createStreamTable(client, schema, table)
     await load({ ...context, chain, client, schema, part: { tables: ['events'], stream: { id: stream, into: table } } })

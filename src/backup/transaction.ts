@@ -4,6 +4,9 @@ import type pg from 'pg'
 import { connectToStore, type StoreAddress } from '../db/backup/store-connection.ts'
 import { asBackupError } from './backup-error.ts'
 
+/** For what belongs to work that is committed already: telling it to stop would be too late. */
+export const NEVER = new AbortController().signal
+
 /** @throws BackupError, what the work threw made one; `stopped` when the signal was given */
 export async function inTransaction<T>(
   store: StoreAddress,

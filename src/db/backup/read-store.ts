@@ -1,6 +1,7 @@
 // What a backup has to know about a store, read in one snapshot.
 
 import type pg from 'pg'
+import { EPOCH_COLUMNS } from '../store-epoch.ts'
 import { qualified } from './store-tables.ts'
 
 /** Begins a transaction of which every statement sees the same moment. */
@@ -15,15 +16,12 @@ export interface StoreHead {
   head: number
   epoch: string | null
   migration: number
-  database: string
-  server_version: string
 }
 
 /** @throws an error of `pg` when the schema holds no store */
 export async function readHead(client: pg.Client, schema: string): Promise<StoreHead> {
   const { rows } = await client.query<StoreHead>(
-    `SELECT h.position::float8 AS head, h.epoch::text AS epoch, current_database() AS database,
-       current_setting('server_version') AS server_version,
+    `SELECT h.position::float8 AS head, ${EPOCH_COLUMNS},
        (SELECT coalesce(max(version), 0) FROM ${qualified(schema, 'annals_migrations')} WHERE state = 'applied') AS migration
      FROM ${qualified(schema, 'annals_head')} AS h`,
   )
