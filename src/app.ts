@@ -29,6 +29,8 @@ import type { TrustProxy } from './http/trust-proxy.ts'
 import { answerBadTarget, answerNotFound, routeNotFound } from './http/unmatched.ts'
 import { parseJson } from './json/parse.ts'
 import { appendRoutes } from './routes/append.ts'
+import { BACKUP_SCHEMAS } from './routes/backup-schemas.ts'
+import { type BackupRoutesOptions, backupRoutes } from './routes/backups.ts'
 import { consumerEventRoutes } from './routes/consumer-events.ts'
 import { CONSUMER_SCHEMAS } from './routes/consumer-schemas.ts'
 import { consumerRoutes } from './routes/consumers.ts'
@@ -73,6 +75,7 @@ export interface AppParts {
   migrations: MigrationRoutesOptions
   pool: PoolReport
   integrity: IntegrityRoutesOptions['integrity']
+  backups: BackupRoutesOptions
   health(): HealthReport
   limits: AppendLimits & { maxBodyBytes: number }
   /** A request whose headers, or which as a whole, takes longer to arrive is cut off with 408. */
@@ -100,7 +103,13 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   app.setErrorHandler(errorHandler(logger, lifecycle, limits.maxBodyBytes))
   app.setSerializerCompiler(() => JSON.stringify)
   jsonBodies(app, parseJson)
-  for (const schema of [...SHARED_SCHEMAS, ...EVENT_SCHEMAS, ...SNAPSHOT_SCHEMAS, ...CONSUMER_SCHEMAS])
+  for (const schema of [
+    ...SHARED_SCHEMAS,
+    ...EVENT_SCHEMAS,
+    ...SNAPSHOT_SCHEMAS,
+    ...CONSUMER_SCHEMAS,
+    ...BACKUP_SCHEMAS,
+  ])
     app.addSchema(schema)
 
   // Around every route.
@@ -130,6 +139,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   migrationRoutes(app, parts.migrations)
   poolRoutes(app, { pool: parts.pool })
   integrityRoutes(app, { integrity: parts.integrity })
+  backupRoutes(app, parts.backups)
   metricsRoutes(app, { scrape: parts.scrape })
   await docsRoutes(app)
 

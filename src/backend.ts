@@ -3,6 +3,8 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
+import { BackupJobs, type BackupService } from './backup/backup-service.ts'
+import { openDestination } from './backup/destinations.ts'
 import type { Settings } from './config.ts'
 import { epochChanged } from './contract/epoch.ts'
 import { AdminConnection } from './db/admin-connection.ts'
@@ -54,6 +56,7 @@ export interface Backend {
   consumers: ConsumerStore
   pool: PoolReport
   integrity: IntegrityReport
+  backups: BackupService
   epoch: StoreEpoch
   migrations: MigrationsForHttp
   /** What is known at the moment; undefined before there is anything to ask. */
@@ -83,6 +86,7 @@ interface Connected {
   admin: AdminConnection
   monitor: HealthMonitor
   migrator: Migrator
+  backups: BackupJobs
   log: PostgresEventLog
   wakeUps: WakeUpListener
   tail: FeedTail
@@ -113,6 +117,7 @@ export function createBackend(options: BackendOptions): Backend {
   const pool = lateBound<PoolReport>(absent)
   const integrity = lateBound<IntegrityReport>(absent)
   const migrations = lateBound<MigrationsForHttp>(absent)
+  const backups = lateBound<BackupService>(absent)
   const epoch = new StoreEpoch(async () => {
     if (connected === undefined) throw absent()
     return (await connected.pool.query(epochStatement(settings.DATABASE_SCHEMA))).rows
@@ -146,6 +151,7 @@ export function createBackend(options: BackendOptions): Backend {
     snapshots.bind(connected.snapshots)
     consumers.bind(connected.consumers)
     integrity.bind(new IntegrityReport({ pool: connected.pool, schema: settings.DATABASE_SCHEMA }))
+    backups.bind(connected.backups)
     migrations.bind(migrationsForHttp(connected.migrator, queryOf(connected.admin)))
     pool.bind(
       poolReport({
@@ -170,6 +176,7 @@ export function createBackend(options: BackendOptions): Backend {
     consumers: consumers.value,
     pool: pool.value,
     integrity: integrity.value,
+    backups: backups.value,
     epoch,
     migrations: migrations.value,
     health: () => connected && healthOf(connected),
@@ -191,6 +198,7 @@ export function createBackend(options: BackendOptions): Backend {
       connected?.snapshotWatch.stop()
       connected?.backupWatch.stop()
       connected?.tail.close()
+      await Promise.race([connected?.backups.close(), sleep(deadlineMs, undefined, { ref: false })])
       await Promise.all([connected?.pool.end(deadlineMs), connected?.admin.end(), connected?.wakeUps.close()])
       await embedded?.stop(EMBEDDED_STEP_MS)
     },
@@ -217,6 +225,14 @@ function connect(
     schema,
     lockTimeoutMs: settings.MIGRATION_LOCK_TIMEOUT_MS,
     log: (line) => logger.info(line),
+  })
+  const backups = new BackupJobs({
+    desk: {
+      destination: openDestination(settings.BACKUP_DIR),
+      store: { url: directUrl, schema },
+      query: queryOf(admin),
+    },
+    onFailure: (kind, error) => logger.error({ err: error, kind }, 'a backup job did not succeed'),
   })
   const monitor = new HealthMonitor({
     query: queryOf(admin),
@@ -250,6 +266,7 @@ function connect(
     admin,
     monitor,
     migrator,
+    backups,
     log,
     wakeUps,
     tail,

@@ -64,6 +64,16 @@ const catalogue = {
     title: 'There is no consumer of this name',
     hint: 'Make it with `PUT /consumers/{name}`.',
   },
+  backup_not_found: {
+    status: 404,
+    title: 'There is no such backup',
+    hint: 'See `GET /backups`.',
+  },
+  job_not_found: {
+    status: 404,
+    title: 'There is no such job',
+    hint: 'Its id is in the answer that began it.',
+  },
   method_not_allowed: {
     status: 405,
     title: 'This route does not know the method',
@@ -95,6 +105,22 @@ const catalogue = {
     status: 409,
     title: 'The migrations of the database and of this version differ',
     hint: '`annals migrate verify` names each difference; `annals migrate repair` accepts one.',
+  },
+  job_running: {
+    status: 409,
+    title: 'Another backup job is running',
+    hint: 'One job at a time works on a store: wait for it, then ask again.',
+    retryable: true,
+  },
+  backup_refused: {
+    status: 409,
+    title: 'That can not be done with backups here',
+    hint: '`detail` says why; nothing was begun.',
+  },
+  backup_damaged: {
+    status: 409,
+    title: 'The backup is damaged',
+    hint: '`detail` says what is wrong with it; use another one.',
   },
   snapshot_older: {
     status: 409,

@@ -33,6 +33,7 @@ export const assembleApp = (): Promise<FastifyInstance> =>
     migrations: nobody,
     pool: nobody,
     integrity: nobody,
+    backups: { backups: nobody, types: [] },
     health: nobody,
     limits: { maxBodyBytes: 1, maxEvents: 1, maxEventBytes: 1, maxMetadataBytes: 1 },
   })

@@ -2,6 +2,7 @@
 
 import { type AppParts, buildApp } from './app.ts'
 import { type Backend, createBackend } from './backend.ts'
+import { DRIVERS } from './backup/drivers.ts'
 import type { Settings } from './config.ts'
 import type { EmbeddedPostgres } from './db/embedded-postgres.ts'
 import { createGuard, type Guard } from './guard.ts'
@@ -69,6 +70,7 @@ export async function startService({ settings, log }: ServiceOptions): Promise<S
     migrations: { migrations: backend.migrations, isHttpEnabled: () => mayMigrateOverHttp(settings) },
     pool: backend.pool,
     integrity: backend.integrity,
+    backups: { backups: backend.backups, types: DRIVERS },
     health: () => healthOf(lifecycle, backend, guard),
     limits: limitsOf(settings),
     arrival: { headersMs: settings.REQUEST_HEADERS_TIMEOUT_MS, requestMs: settings.REQUEST_ARRIVAL_TIMEOUT_MS },

@@ -1,6 +1,5 @@
 // Every backup that is known: from the files, and from the catalogue in the store where that can be had.
 
-import type pg from 'pg'
 import {
   type BackupRecord,
   type BackupState,
@@ -8,9 +7,9 @@ import {
   listBackups,
   listJobs,
 } from '../db/backup/backup-records.ts'
-import { connectToStore, hasCatalogue, type StoreAddress } from '../db/backup/store-connection.ts'
+import type { StoreAddress } from '../db/backup/store-connection.ts'
 import type { RunQuery } from '../db/migration-ledger.ts'
-import { BackupError } from './backup-error.ts'
+import { asBackupError, BackupError } from './backup-error.ts'
 import type { Desk } from './desk.ts'
 import { type Manifest, manifestHash, sizeOf } from './manifest.ts'
 import { openCatalogue } from './run-job.ts'
@@ -47,7 +46,7 @@ export interface Catalogue {
 /** Reads both sides; a database that is away leaves the files. */
 export async function readCatalogue(desk: Desk): Promise<Catalogue> {
   const { backups, faults } = await desk.destination.list()
-  const { records, jobs, fault } = await readRecords(desk.store)
+  const { records, jobs, fault } = await readRecords(desk)
   if (fault !== undefined) faults.push(fault)
   const entries = new Map<string, CatalogueEntry>()
   for (const record of records) {
@@ -68,15 +67,10 @@ export async function readCatalogue(desk: Desk): Promise<Catalogue> {
 }
 
 /** What was done, the newest first. @throws BackupError `refused` without a store that has a catalogue */
-export async function readJobs(desk: Desk, filter: { backupId?: string }): Promise<JobRecord[]> {
-  if (desk.store === undefined) throw new BackupError('refused', 'jobs are written down in the store: set DATABASE_URL')
-  const client = await openCatalogue(desk.store)
-  try {
-    const query: RunQuery = (text, values) => client.query(text, values)
-    return await listJobs(query, desk.store.schema, { ...filter, limit: MAX_JOBS })
-  } finally {
-    await client.end()
-  }
+export async function readJobs(desk: Desk, filter: { id?: string; backupId?: string }): Promise<JobRecord[]> {
+  const { store } = desk
+  if (store === undefined) throw new BackupError('refused', 'jobs are written down in the store: set DATABASE_URL')
+  return withQuery(store, desk.query, (query) => listJobs(query, store.schema, { ...filter, limit: MAX_JOBS }))
 }
 
 interface Records {
@@ -85,27 +79,31 @@ interface Records {
   fault?: string
 }
 
-async function readRecords(store: StoreAddress | undefined): Promise<Records> {
-  const nothing = { records: [], jobs: [] }
-  if (store === undefined) return nothing
-  let client: pg.Client | undefined
+async function readRecords({ store, query }: Desk): Promise<Records> {
+  if (store === undefined) return { records: [], jobs: [] }
   try {
-    client = await connectToStore(store, 'backup catalogue')
-    const connected = client
-    const query: RunQuery = (text, values) => connected.query(text, values)
-    if (!(await hasCatalogue(connected, store.schema))) {
-      return { ...nothing, fault: `the schema ${store.schema} has no catalogue: run \`annals migrate up\`` }
-    }
-    const [records, jobs] = [
-      await listBackups(query, store.schema),
-      await listJobs(query, store.schema, { limit: MAX_JOBS }),
-    ]
-    return { records, jobs }
+    return await withQuery(store, query, async (query) => ({
+      records: await listBackups(query, store.schema),
+      jobs: await listJobs(query, store.schema, { limit: MAX_JOBS }),
+    }))
   } catch (error) {
-    const { message, code } = error as Error & { code?: string }
-    return { ...nothing, fault: `the catalogue in the database can't be read (${message || code}); files only` }
+    const { message } = asBackupError(error)
+    return { records: [], jobs: [], fault: `the catalogue in the database can't be read: ${message}` }
+  }
+}
+
+/** Over the connection that is there, or over one for this. @throws BackupError `refused` when there is no catalogue */
+async function withQuery<T>(
+  store: StoreAddress,
+  open: RunQuery | undefined,
+  work: (query: RunQuery) => Promise<T>,
+): Promise<T> {
+  if (open !== undefined) return work(open)
+  const client = await openCatalogue(store)
+  try {
+    return await work((text, values) => client.query(text, values))
   } finally {
-    await client?.end().catch(() => {})
+    await client.end().catch(() => {})
   }
 }
 

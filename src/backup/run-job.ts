@@ -46,7 +46,7 @@ export async function runJob<T extends { backupId?: string | null; result: Recor
     context.onStarted?.(id)
     let latest: Progress | undefined
     const noting = setInterval(() => {
-      if (latest !== undefined) void noteProgress(query, schema, id, latest).catch(() => {})
+      void noteProgress(query, schema, id, latest).catch(() => {})
     }, NOTE_MS)
     const finish = (state: 'succeeded' | 'failed' | 'stopped', done: Partial<T>, error: string | null) =>
       finishJob(query, schema, id, {

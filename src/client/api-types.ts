@@ -655,6 +655,144 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/backups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Which backups are known
+         * @description From the catalogue in the store and from what lies in `BACKUP_DIR`; while the database is away, from the files alone.
+         *
+         *     Needs a token of scope `admin`.
+         */
+        get: operations["listBackups"];
+        put?: never;
+        /**
+         * Make a backup
+         * @description Into `BACKUP_DIR`. It shows one moment of the store, and holds up neither readers nor writers.
+         *
+         *     Needs a token of scope `admin`.
+         */
+        post: operations["createBackup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/backups/types": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Which types of backup there are
+         * @description And what each is good for.
+         *
+         *     Needs a token of scope `admin`.
+         */
+        get: operations["listBackupTypes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/backups/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One backup
+         * @description With its manifest, which has a hash of each file.
+         *
+         *     Needs a token of scope `admin`.
+         */
+        get: operations["getBackup"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/backups/{id}/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Check a backup
+         * @description At a level of certainty; level 1 when none is named.
+         *
+         *     Needs a token of scope `admin`.
+         */
+        post: operations["verifyBackup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/backups/{id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Try a backup out
+         * @description Restores it into a scratch database, compares every stream, drops the scratch, and writes down how it went.
+         *
+         *     Needs a token of scope `admin`.
+         */
+        post: operations["testBackup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jobs/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How far a job is
+         * @description Of this service, of another one on the same store, or of a command.
+         *
+         *     Needs a token of scope `admin`.
+         */
+        get: operations["getJob"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/metrics": {
         parameters: {
             query?: never;
@@ -708,7 +846,7 @@ export interface components {
             title: string;
             status: number;
             /** @enum {string} */
-            code: "malformed_request" | "validation_failed" | "stream_id_invalid" | "unauthenticated" | "forbidden" | "migrations_disabled" | "route_not_found" | "stream_not_found" | "event_not_found" | "snapshot_not_found" | "consumer_not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "version_conflict" | "migrations_locked" | "migration_drift" | "snapshot_older" | "snapshot_ahead" | "cursor_ahead" | "epoch_changed" | "consumer_differs" | "consumer_paused" | "consumer_claimed" | "lease_lost" | "too_many_consumers" | "payload_too_large" | "uri_too_long" | "unsupported_media_type" | "expectation_failed" | "unstorable_value" | "event_id_reused" | "rate_limited" | "headers_too_large" | "internal" | "overloaded" | "pool_exhausted" | "busy" | "timeout" | "database_unavailable" | "database_read_only" | "database_full" | "database_misconfigured" | "shutting_down" | "not_yet_visible" | "commit_outcome_unknown" | "not_ready" | "http_version_not_supported";
+            code: "malformed_request" | "validation_failed" | "stream_id_invalid" | "unauthenticated" | "forbidden" | "migrations_disabled" | "route_not_found" | "stream_not_found" | "event_not_found" | "snapshot_not_found" | "consumer_not_found" | "backup_not_found" | "job_not_found" | "method_not_allowed" | "not_acceptable" | "request_timeout" | "version_conflict" | "migrations_locked" | "migration_drift" | "job_running" | "backup_refused" | "backup_damaged" | "snapshot_older" | "snapshot_ahead" | "cursor_ahead" | "epoch_changed" | "consumer_differs" | "consumer_paused" | "consumer_claimed" | "lease_lost" | "too_many_consumers" | "payload_too_large" | "uri_too_long" | "unsupported_media_type" | "expectation_failed" | "unstorable_value" | "event_id_reused" | "rate_limited" | "headers_too_large" | "internal" | "overloaded" | "pool_exhausted" | "busy" | "timeout" | "database_unavailable" | "database_read_only" | "database_full" | "database_misconfigured" | "shutting_down" | "not_yet_visible" | "commit_outcome_unknown" | "not_ready" | "http_version_not_supported";
             /** @description What is wrong with this request. */
             detail: string;
             /** @description As in the header `X-Request-Id` and in the log. */
@@ -1209,6 +1347,227 @@ export interface components {
         Replayed: {
             /** @description How many were marked by this call. */
             replaying: number;
+        };
+        /**
+         * @example {
+         *       "backups": [
+         *         {
+         *           "id": "backup_20260115_020000",
+         *           "type": "archive",
+         *           "state": "complete",
+         *           "destination": "/var/backups/annals",
+         *           "started_at": "2026-01-15T02:00:00.000Z",
+         *           "finished_at": "2026-01-15T02:00:04.120Z",
+         *           "bytes": 58476023,
+         *           "base": null,
+         *           "events": 1000000,
+         *           "head": 1000000,
+         *           "verified": {
+         *             "level": 3,
+         *             "at": "2026-01-15T02:01:00.000000Z"
+         *           },
+         *           "tested_at": "2026-01-12T03:00:00.000000Z",
+         *           "error": null
+         *         }
+         *       ],
+         *       "faults": []
+         *     }
+         */
+        BackupList: {
+            /** @description The newest first. */
+            backups: {
+                id: string;
+                /** @description As `GET /backups/types` lists them. */
+                type: string;
+                /**
+                 * @description `missing`: written down as complete, and its files are not there.
+                 * @enum {string}
+                 */
+                state: "running" | "complete" | "failed" | "removed" | "missing";
+                /** @description Where it is. */
+                destination: string;
+                /** @description RFC 3339. */
+                started_at: string;
+                /** @description RFC 3339. */
+                finished_at: string | null;
+                /** @description Of all files. */
+                bytes: number | null;
+                /** @description The backup that it adds to. */
+                base: string | null;
+                /** @description In it and in those that it adds to. */
+                events: number | null;
+                /** @description The last position that it knows. */
+                head: number | null;
+                /** @description The highest level that it passed. */
+                verified: {
+                    /** @description 0 to 3. */
+                    level: number;
+                    /** @description RFC 3339. */
+                    at: string;
+                } | null;
+                /** @description When it was last restored for a test and compared. */
+                tested_at: string | null;
+                /** @description Why it failed. */
+                error: string | null;
+            }[];
+            /** @description What was found and can not be read. */
+            faults: string[];
+        };
+        /**
+         * @example {
+         *       "id": "backup_20260115_020000",
+         *       "type": "archive",
+         *       "state": "complete",
+         *       "destination": "/var/backups/annals",
+         *       "started_at": "2026-01-15T02:00:00.000Z",
+         *       "finished_at": "2026-01-15T02:00:04.120Z",
+         *       "bytes": 58476023,
+         *       "base": null,
+         *       "events": 1000000,
+         *       "head": 1000000,
+         *       "verified": {
+         *         "level": 3,
+         *         "at": "2026-01-15T02:01:00.000000Z"
+         *       },
+         *       "tested_at": "2026-01-12T03:00:00.000000Z",
+         *       "error": null,
+         *       "manifest": {
+         *         "format": 1,
+         *         "id": "backup_20260115_020000",
+         *         "type": "archive"
+         *       }
+         *     }
+         */
+        Backup: {
+            id: string;
+            /** @description As `GET /backups/types` lists them. */
+            type: string;
+            /**
+             * @description `missing`: written down as complete, and its files are not there.
+             * @enum {string}
+             */
+            state: "running" | "complete" | "failed" | "removed" | "missing";
+            /** @description Where it is. */
+            destination: string;
+            /** @description RFC 3339. */
+            started_at: string;
+            /** @description RFC 3339. */
+            finished_at: string | null;
+            /** @description Of all files. */
+            bytes: number | null;
+            /** @description The backup that it adds to. */
+            base: string | null;
+            /** @description In it and in those that it adds to. */
+            events: number | null;
+            /** @description The last position that it knows. */
+            head: number | null;
+            /** @description The highest level that it passed. */
+            verified: {
+                /** @description 0 to 3. */
+                level: number;
+                /** @description RFC 3339. */
+                at: string;
+            } | null;
+            /** @description When it was last restored for a test and compared. */
+            tested_at: string | null;
+            /** @description Why it failed. */
+            error: string | null;
+            /** @description As beside the files. */
+            manifest: {
+                [key: string]: unknown;
+            };
+        };
+        /**
+         * @example {
+         *       "types": [
+         *         {
+         *           "type": "archive",
+         *           "summary": "events, snapshots and consumers as compressed files of rows",
+         *           "advantages": [
+         *             "can be checked to the last row without a server"
+         *           ],
+         *           "disadvantages": [
+         *             "indexes are built again on restore"
+         *           ],
+         *           "needs": []
+         *         }
+         *       ]
+         *     }
+         */
+        BackupTypes: {
+            types: {
+                type: string;
+                summary: string;
+                /** @description What it is good for. */
+                advantages: string[];
+                /** @description What it is not. */
+                disadvantages: string[];
+                /** @description What has to be installed. */
+                needs: string[];
+            }[];
+        };
+        /**
+         * @example {
+         *       "id": "0190c6f2-7c1e-7cc3-98c4-dc0c0c07398f",
+         *       "kind": "create",
+         *       "backup_id": null,
+         *       "state": "running",
+         *       "started_at": "2026-01-15T02:00:00.000000Z",
+         *       "updated_at": "2026-01-15T02:00:03.000000Z",
+         *       "finished_at": null,
+         *       "progress": {
+         *         "step": "copying events",
+         *         "unit": "events",
+         *         "done": 400000,
+         *         "total": 1000000
+         *       },
+         *       "result": null,
+         *       "error": null
+         *     }
+         */
+        Job: {
+            id: string;
+            /** @description `create`, `verify`, `test`, … */
+            kind: string;
+            /** @description Null until a backup has its id. */
+            backup_id: string | null;
+            /**
+             * @description `stopped`: the service was, or somebody stopped it.
+             * @enum {string}
+             */
+            state: "running" | "succeeded" | "failed" | "stopped";
+            /** @description RFC 3339. */
+            started_at: string;
+            /** @description RFC 3339. */
+            updated_at: string;
+            /** @description RFC 3339. */
+            finished_at: string | null;
+            progress: {
+                /** @description What is being done. */
+                step: string;
+                /**
+                 * @description What is counted.
+                 * @enum {string}
+                 */
+                unit: "events" | "bytes";
+                /** @description So far. */
+                done: number;
+                /** @description In all, when that is known. */
+                total: number | null;
+            } | null;
+            /** @description What came of it; its members depend on the kind. */
+            result: Record<string, unknown> | null;
+            /** @description Why it did not succeed. */
+            error: string | null;
+        };
+        /**
+         * @example {
+         *       "id": "0190c6f2-7c1e-7cc3-98c4-dc0c0c07398f"
+         *     }
+         */
+        JobStarted: {
+            /** @description Of the job: see `GET /jobs/{id}`. */
+            id: string;
         };
         Imported: {
             /** @description Events stored by this request. */
@@ -2648,6 +3007,200 @@ export interface operations {
                         /** @description Goes on with the next piece; null after the last. */
                         next: string | null;
                     };
+                };
+            };
+        };
+    };
+    listBackups: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackupList"];
+                };
+            };
+        };
+    };
+    createBackup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "type": "archive"
+                 *     }
+                 */
+                "application/json": {
+                    /**
+                     * @description As `GET /backups/types` lists them.
+                     * @default archive
+                     */
+                    type?: string;
+                    /** @description Only what came after this backup. */
+                    since?: string;
+                    /** @description Of a dump. */
+                    format?: "custom" | "plain";
+                    /** @description Compress a plain dump. */
+                    gzip?: boolean;
+                    /** @description Of a dump. */
+                    tables?: string[];
+                };
+            };
+        };
+        responses: {
+            /** @description The job has begun; `Location` names it. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobStarted"];
+                };
+            };
+        };
+    };
+    listBackupTypes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BackupTypes"];
+                };
+            };
+        };
+    };
+    getBackup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `backup_YYYYMMDD_HHMMSS`, in UTC. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Backup"];
+                };
+            };
+        };
+    };
+    verifyBackup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `backup_YYYYMMDD_HHMMSS`, in UTC. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "level": 1
+                 *     }
+                 */
+                "application/json": {
+                    /**
+                     * @description 0: files and hashes. 1: read to the end. 2: restored into a scratch database. 3: and compared row by row with the live store.
+                     * @default 1
+                     */
+                    level?: number;
+                };
+            };
+        };
+        responses: {
+            /** @description The job has begun; `Location` names it. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobStarted"];
+                };
+            };
+        };
+    };
+    testBackup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description `backup_YYYYMMDD_HHMMSS`, in UTC. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": Record<string, unknown>;
+            };
+        };
+        responses: {
+            /** @description The job has begun; `Location` names it. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobStarted"];
+                };
+            };
+        };
+    };
+    getJob: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description A UUID. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
                 };
             };
         };

@@ -67,6 +67,13 @@ const SCOPES: Record<string, string[]> = {
   'GET /pool': ['admin'],
   'GET /pool/sizing': ['admin'],
   'GET /integrity': ['admin'],
+  'GET /backups': ['admin'],
+  'POST /backups': ['admin'],
+  'GET /backups/types': ['admin'],
+  'GET /backups/:id': ['admin'],
+  'POST /backups/:id/verify': ['admin'],
+  'POST /backups/:id/test': ['admin'],
+  'GET /jobs/:id': ['admin'],
   'GET /metrics': ['metrics', 'read'],
 }
 

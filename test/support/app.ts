@@ -54,6 +54,10 @@ const noConsumers = new Proxy({} as AppParts['consumers'], {
   get: () => () => Promise.reject(new AppError('database_unavailable', 'There are no consumers here.')),
 })
 
+const noBackups = new Proxy({} as AppParts['backups']['backups'], {
+  get: () => () => Promise.reject(new AppError('database_unavailable', 'There are no backups here.')),
+})
+
 /** An app with the settings' defaults. */
 export async function buildTestApp({ tokens, parts = {}, onRoute }: TestAppOptions = {}) {
   // Fastify announces each new instance, which is the one moment before its first route.
@@ -88,6 +92,7 @@ export async function buildTestApp({ tokens, parts = {}, onRoute }: TestAppOptio
     snapshotEvery: 100,
     pool: noPool,
     integrity: noIntegrity,
+    backups: { backups: noBackups, types: [] },
     migrations: { migrations: noMigrations, isHttpEnabled: () => true },
     health: () => ({
       database: 'healthy',

@@ -67,10 +67,10 @@ export async function putBackup(query: RunQuery, schema: string, record: BackupR
 export async function listBackups(query: RunQuery, schema: string): Promise<BackupRecord[]> {
   const { rows } = await query(
     `SELECT id, type, destination, state, ${rfc3339('started_at')} AS started_at, ${rfc3339('finished_at')} AS finished_at,
-       bytes::float8 AS bytes, manifest, manifest_sha256, error
+       bytes::float8 AS bytes, manifest::text AS manifest, manifest_sha256, error
      FROM ${tables(schema)}.annals_backups ORDER BY id DESC`,
   )
-  return rows as unknown as BackupRecord[]
+  return rows.map((row) => ({ ...row, manifest: json(row['manifest']) }) as unknown as BackupRecord)
 }
 
 /** Begins a job and answers its id. What still counts as running is from a process that died: the caller holds the lock. */
@@ -95,11 +95,17 @@ export async function startJob(
   return rows[0]?.['id'] as string
 }
 
-/** Says how far a job is. */
-export async function noteProgress(query: RunQuery, schema: string, id: string, progress: object): Promise<void> {
+/** Says that a job goes on, and how far it is. */
+export async function noteProgress(
+  query: RunQuery,
+  schema: string,
+  id: string,
+  progress: object | undefined,
+): Promise<void> {
   await query(
-    `UPDATE ${tables(schema)}.annals_jobs SET progress = $2::jsonb, updated_at = clock_timestamp() WHERE id = $1`,
-    [id, JSON.stringify(progress)],
+    `UPDATE ${tables(schema)}.annals_jobs SET progress = coalesce($2::jsonb, progress), updated_at = clock_timestamp()
+     WHERE id = $1`,
+    [id, progress === undefined ? null : JSON.stringify(progress)],
   )
 }
 
@@ -123,21 +129,32 @@ export async function finishJob(
   )
 }
 
-/** Jobs that match, the newest first. */
+// Long for a job that notes its progress every second.
+const SILENT = `state = 'running' AND updated_at < clock_timestamp() - interval '1 minute'`
+
+/** Jobs that match, the newest first. One that has said nothing for a minute is shown as failed: its process is gone. */
 export async function listJobs(
   query: RunQuery,
   schema: string,
   filter: { id?: string; backupId?: string; limit: number },
 ): Promise<JobRecord[]> {
   const { rows } = await query(
-    `SELECT id, kind, backup_id, state, ${rfc3339('started_at')} AS started_at, ${rfc3339('updated_at')} AS updated_at,
-       ${rfc3339('finished_at')} AS finished_at, run_by, request, progress, result, error
+    `SELECT id, kind, backup_id, CASE WHEN ${SILENT} THEN 'failed' ELSE state END AS state, ${rfc3339('started_at')} AS started_at, ${rfc3339('updated_at')} AS updated_at,
+       ${rfc3339('finished_at')} AS finished_at, run_by, request::text AS request, progress::text AS progress,
+       result::text AS result,
+       CASE WHEN ${SILENT} THEN 'its process ended' ELSE error END AS error
      FROM ${tables(schema)}.annals_jobs
      WHERE ($1::uuid IS NULL OR id = $1) AND ($2::text IS NULL OR backup_id = $2)
      ORDER BY started_at DESC LIMIT $3`,
     [filter.id ?? null, filter.backupId ?? null, filter.limit],
   )
-  return rows as unknown as JobRecord[]
+  return rows.map((row) => {
+    const [request, progress, result] = [row['request'], row['progress'], row['result']].map(json)
+    return { ...row, request, progress, result } as unknown as JobRecord
+  })
 }
+
+// As text, because connections differ in what they make of jsonb.
+const json = (text: unknown): unknown => (text === null ? null : JSON.parse(text as string))
 
 const tables = (schema: string): string => quoteIdentifier(schema)
