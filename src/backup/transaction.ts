@@ -5,7 +5,7 @@ import { connectToStore, type StoreAddress } from '../db/backup/store-connection
 import { asBackupError } from './backup-error.ts'
 
 /** For what belongs to work that is committed already: telling it to stop would be too late. */
-export const NEVER = new AbortController().signal
+export const NEVER: AbortSignal = new AbortController().signal
 
 /** @throws BackupError, what the work threw made one; `stopped` when the signal was given */
 export async function inTransaction<T>(
