@@ -99,6 +99,12 @@ t.test('a database that hangs fails requests in time, not probes, and does not h
   await service.ready
   t.match(await appendTo(url, 's'), { status: 201 })
 
+  const followed = fetch(`${url}/events`, { headers: { accept: 'text/event-stream' } }).then((answer) => answer.text())
+  await until(async () => {
+    const { checks } = (await ask(`${url}/health`)).body as { checks: { follow: { followers: number } } }
+    return checks.follow.followers === 1
+  })
+
   cluster.pause()
   const startedAt = performance.now()
   const hung = appendTo(url, 's')
@@ -121,6 +127,7 @@ t.test('a database that hangs fails requests in time, not probes, and does not h
   await service.close()
   t.ok(performance.now() - closedAt < 8_000, `it ended in ${Math.round(performance.now() - closedAt)} ms of 3,000`)
   t.match((await inFlight).status, /^(0|503)$/)
+  t.match(await followed, /event: goodbye\ndata: {"reason":"shutting_down","position":1/, 'followers hear of it')
   cluster.resume()
 })
 

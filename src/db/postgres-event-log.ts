@@ -89,6 +89,7 @@ type GateAnswer = AppendOutcome | { kind: 'ids_stored'; isOwn: boolean; stored: 
 
 const MAX_SERIALIZATION_RETRIES = 5
 const SETTLE_PAUSE_MS = 50
+const SETTLE_PATIENCE_MS = 1_000
 const UNIQUE_VIOLATION = '23505'
 const LEAST_LOCK_TIMEOUT_MS = 100
 // When nobody appends any more, nobody finds out that there is room again.
@@ -337,6 +338,7 @@ export class PostgresEventLog implements EventLog {
    * for a first one that still runs, and an id can't be stored twice.
    */
   async #settle(requests: AppendRequest[], deadlineAt: number, backend: number, cause: unknown): Promise<GateAnswer[]> {
+    const startedAt = performance.now()
     const settled = new Map<AppendRequest, GateAnswer>()
     while (performance.now() < deadlineAt) {
       try {
@@ -356,11 +358,13 @@ export class PostgresEventLog implements EventLog {
         this.#observer.settled(true)
         return requests.map((request) => settled.get(request) as GateAnswer)
       } catch (caught) {
-        // Those who wait behind it were not sent, and learn what is the matter instead of waiting for it to end.
         const error = translatePgError(caught)
-        if (error.status === 503) this.#gate.refuseQueue(error)
         // A standby may lack what the old primary has stored: it can't tell.
-        if (error.code === 'database_read_only') break
+        const isReadOnly = error.code === 'database_read_only'
+        // Those who wait behind it were not sent. When it takes long they learn what is the matter.
+        const takesLong = performance.now() - startedAt > SETTLE_PATIENCE_MS
+        if (isReadOnly || (takesLong && error.status === 503)) this.#gate.refuseQueue(error)
+        if (isReadOnly) break
         await sleep(SETTLE_PAUSE_MS)
       }
     }

@@ -5,12 +5,16 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import type { Lifecycle } from './lifecycle.ts'
 
+// Connections that wait to be accepted. Of thousands that come at once Node's 511 would leave most to the retries of TCP,
+// seconds apart; the system may allow fewer.
+const BACKLOG = 4_096
+
 /** Listens and answers the URL to reach it under. @throws the system's error, with the address in its words */
 export async function listen(app: FastifyInstance, host: string, port: number): Promise<string> {
   await app.ready()
   await new Promise<void>((resolve, reject) => {
     app.server.once('error', reject)
-    app.server.listen({ host, port }, () => {
+    app.server.listen({ host, port, backlog: BACKLOG }, () => {
       app.server.off('error', reject)
       resolve()
     })

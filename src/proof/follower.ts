@@ -111,7 +111,7 @@ export class ProofFollower {
     for await (const text of linesOf(body)) {
       const line = JSON.parse(text) as StoredEvent & { heartbeat?: true; goodbye?: true }
       if (line.goodbye) return
-      if (line.heartbeat) this.#cursor = Math.max(this.#cursor, line.position)
+      if (line.heartbeat) this.#cursor = Math.max(this.#cursor, this.#numberOf(line))
       else this.#take(line)
     }
   }

@@ -5,7 +5,7 @@ import pg from 'pg'
 import t, { type Test } from 'tap'
 import { Random } from '../../src/proof/random.ts'
 import { runSql, startTestCluster } from '../support/postgres.ts'
-import { appendTo, ask, startTestService } from '../support/service.ts'
+import { appendTo, ask, startTestService, until } from '../support/service.ts'
 import { FaultProxy } from './fault-proxy.ts'
 import { checkFeed, type Fault, follow, lasting, type Promised, prove, SERVICE } from './prove.ts'
 
@@ -234,4 +234,39 @@ t.test('one service and one database', async (t) => {
     const { body } = await ask(`${url}/health`)
     t.equal(body['event_count'], (await runSql(cluster.adminUrl, 'SELECT count(*)::int AS n FROM events'))[0]?.['n'])
   })
+})
+
+t.test('more appends than can wait are refused at once, and the others are stored', async (t) => {
+  const cluster = await startTestCluster(t, { isDurable: false })
+  const env = { ...SERVICE, DATABASE_URL: cluster.url, APPEND_QUEUE_MAX_EVENTS: '50', APPEND_QUEUE_TIMEOUT_MS: '2500' }
+  const { url, ready } = await startTestService(t, env)
+  await ready
+  const blocker = new pg.Client({ connectionString: cluster.adminUrl })
+  await blocker.connect()
+  await blocker.query('BEGIN; SELECT * FROM annals_head FOR UPDATE')
+  const crowd = Array.from({ length: 300 }, (_, i) => appendTo(url, `crowd-${i}`))
+  // All but the first and those that may wait are answered while the head is locked.
+  let answered = 0
+  for (const each of crowd) void each.then(() => answered++)
+  await until(() => answered >= 200, 20_000)
+  await blocker.end()
+  const answers = await Promise.all(crowd)
+  const codes = new Set(answers.map(({ status, body }) => (status === 201 ? '201' : String(body['code']))))
+  t.ok(codes.has('overloaded'))
+  t.same(
+    [...codes].filter((code) => !['201', 'overloaded', 'busy'].includes(code)),
+    [],
+  )
+  for (const { status, body, headers } of answers) {
+    if (status === 201) continue
+    t.match(body, { retryable: true, outcome: 'not_applied' })
+    t.ok(headers.get('retry-after'))
+  }
+  t.equal((await ask(`${url}/health/ready`)).status, 200)
+  await checkFeed(
+    t,
+    url,
+    answers.flatMap(({ body }) => (body['event_ids'] as string[] | undefined) ?? []),
+  )
+  t.equal((await appendTo(url, 'after')).status, 201)
 })

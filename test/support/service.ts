@@ -81,7 +81,7 @@ export function spawnAnnals(t: Teardown, args: string[], env: Environment = {}, 
 /** `annals serve` as a process; resolves when it listens. */
 export async function spawnService(t: Teardown, env: Environment, cwd?: string): Promise<Child> {
   const child = spawnAnnals(t, ['serve'], { ...QUICK, ...env }, cwd)
-  await until(() => child.stdout.some((line) => line.includes('"listening"')), 15_000, child)
+  await until(() => child.stdout.some((line) => line.includes('"listening"')), 60_000, child)
   const line = child.stdout.find((line) => line.includes('"listening"')) as string
   return { ...child, url: (JSON.parse(line) as { url: string }).url }
 }
