@@ -3,7 +3,7 @@
 --   annals_owner    owns the tables and migrates them; no service runs as it
 --   annals_service  what DATABASE_URL of the service names: appends, reads, and its own bookkeeping
 --   annals_reader   reads all of it and writes nothing: reports, ad-hoc queries
---   annals_backup   reads all of it, for pg_dump and `annals export`
+--   annals_backup   reads all of it and keeps the catalogue of backups: `annals backup`, pg_dump
 --
 -- Plain SQL for any client, for the schema that comes first in the search path. Run it as a superuser, or as a role
 -- with CREATEROLE that is a member of annals_owner; before the first migration, and again after each, because a table that
@@ -46,14 +46,19 @@ BEGIN
                 -- What was migrated is for the owner to say.
                 WHEN c.relname = 'annals_migrations' THEN 'SELECT'
                 ELSE 'SELECT, INSERT, UPDATE, DELETE'
-            END AS rights
+            END AS rights,
+            CASE
+                WHEN c.relname IN ('annals_backups', 'annals_jobs') THEN 'SELECT, INSERT, UPDATE, DELETE'
+                ELSE 'SELECT'
+            END AS backup_rights
         FROM pg_class AS c
         WHERE c.relnamespace = to_regnamespace(store) AND c.relkind IN ('r', 'p', 'S')
             AND (c.relname IN ('events', 'snapshots') OR c.relname LIKE 'annals\_%')
     LOOP
         EXECUTE format('REVOKE ALL ON %s %s FROM annals_service, annals_reader, annals_backup', object.kind, object.path);
         EXECUTE format('GRANT %s ON %s %s TO annals_service', object.rights, object.kind, object.path);
-        EXECUTE format('GRANT SELECT ON %s %s TO annals_reader, annals_backup', object.kind, object.path);
+        EXECUTE format('GRANT SELECT ON %s %s TO annals_reader', object.kind, object.path);
+        EXECUTE format('GRANT %s ON %s %s TO annals_backup', object.backup_rights, object.kind, object.path);
     END LOOP;
 END
 $$;

@@ -4,8 +4,8 @@ import { readFileSync } from 'node:fs'
 import pg from 'pg'
 import t from 'tap'
 import { runMigrations } from '../../src/db/migrator.ts'
-import { runSql, startTestCluster, withDatabase } from '../support/postgres.ts'
-import { appendTo, ask, startTestService } from '../support/service.ts'
+import { runSql, startTestCluster, testFolder, withDatabase } from '../support/postgres.ts'
+import { appendTo, ask, spawnAnnals, startTestService } from '../support/service.ts'
 
 const ROLES = readFileSync(new URL('../../deploy/roles.sql', import.meta.url), 'utf8')
 
@@ -68,6 +68,7 @@ t.test('the whole service runs as annals_service', async (t) => {
     '/migrations',
     '/pool',
     '/pool/sizing',
+    '/integrity',
   ]) {
     await call(200, 'GET', path)
   }
@@ -131,6 +132,14 @@ t.test('each role may do what it is for, and nothing else', async (t) => {
     }
     await client.end()
   }
+})
+
+t.test('annals_backup makes backups, and can change nothing else', async (t) => {
+  const BACKUP_DIR = testFolder(t)
+  const child = spawnAnnals(t, ['backup', 'create'], { DATABASE_URL: as('annals_backup'), BACKUP_DIR })
+  t.equal(await child.exit, 0, child.stderr.join('\n'))
+  t.equal((await runSql(as('annals_backup'), "SELECT FROM annals_backups WHERE state = 'complete'")).length, 1)
+  await t.rejects(runSql(as('annals_backup'), 'DELETE FROM snapshots'), { code: '42501' })
 })
 
 t.test('a table that a later migration adds is nobody’s but the owner’s until the file runs again', async (t) => {
