@@ -19,7 +19,8 @@ const CANARY = {
   jwt: 'canary-jwt-secret-of-thirty-two-characters-5d1c',
 }
 /** The first canary in `text`. */
-const seenIn = (text: string): string | undefined => /canary-(pw|direct|redis|token|jwt)[^\s"']*/.exec(text)?.[0]
+const seenIn = (text: string): string | undefined =>
+  /canary-(pw|direct|redis|token|jwt|aws|restic)[^\s"']*/.exec(text)?.[0]
 
 const cluster = await startTestCluster(t, { port: 0, isDurable: false })
 await runMigrations(cluster.url)
@@ -37,6 +38,10 @@ const environment = (more: Record<string, string> = {}) => ({
   JWT_SECRET: CANARY.jwt,
   RATE_LIMIT_PER_SECOND: '100000',
   REDIS_URL: `redis://:${CANARY.redisPassword}@127.0.0.1:1`,
+  AWS_ACCESS_KEY_ID: 'canary-aws-id-5d1c',
+  AWS_SECRET_ACCESS_KEY: 'canary-aws-secret-5d1c',
+  AWS_SESSION_TOKEN: 'canary-aws-session-5d1c',
+  RESTIC_PASSWORD: 'canary-restic-5d1c',
   LOG_LEVEL: 'trace',
   LOG_REQUESTS: 'all',
   ...more,
@@ -61,6 +66,8 @@ async function everyAnswer(url: string): Promise<string> {
       '/pool',
       '/pool/sizing',
       '/migrations',
+      '/backups',
+      '/integrity',
       '/metrics',
       '/events',
       '/openapi.json',
