@@ -44,6 +44,7 @@ import type { EpochSource, LiveParts } from './routes/live.ts'
 import { type MetricsRoutesOptions, metricsRoutes } from './routes/metrics.ts'
 import { type MigrationRoutesOptions, migrationRoutes } from './routes/migrations.ts'
 import { poolRoutes } from './routes/pool.ts'
+import { type ScheduleRoutesOptions, scheduleRoutes } from './routes/schedules.ts'
 import { SHARED_SCHEMAS } from './routes/schemas.ts'
 import { SNAPSHOT_SCHEMAS } from './routes/snapshot-schemas.ts'
 import { snapshotRoutes } from './routes/snapshots.ts'
@@ -73,6 +74,7 @@ export interface AppParts {
   /** Advice: a stream with more events than this since its snapshot is listed as behind. */
   snapshotEvery: number
   migrations: MigrationRoutesOptions
+  schedules: ScheduleRoutesOptions['schedules']
   pool: PoolReport
   integrity: IntegrityRoutesOptions['integrity']
   backups: BackupRoutesOptions
@@ -137,6 +139,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   })
   importRoutes(app, { log: parts.log, limits })
   migrationRoutes(app, parts.migrations)
+  scheduleRoutes(app, { schedules: parts.schedules })
   poolRoutes(app, { pool: parts.pool })
   integrityRoutes(app, { integrity: parts.integrity })
   backupRoutes(app, parts.backups)

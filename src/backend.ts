@@ -5,6 +5,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { BackupJobs, type BackupService } from './backup/backup-service.ts'
 import { openDestination } from './backup/destinations.ts'
+import type { BackupPolicy } from './backup/policy/policy.ts'
+import { readPolicy } from './backup/policy/read-policy.ts'
+import { ScheduleService } from './backup/schedules/schedule-service.ts'
 import type { Settings } from './config.ts'
 import { epochChanged } from './contract/epoch.ts'
 import { AdminConnection } from './db/admin-connection.ts'
@@ -59,6 +62,7 @@ export interface Backend {
   backups: BackupService
   epoch: StoreEpoch
   migrations: MigrationsForHttp
+  schedules: Pick<ScheduleService, 'report'>
   /** What is known at the moment; undefined before there is anything to ask. */
   health(): BackendHealth | undefined
   /** From now on not ready. */
@@ -96,6 +100,7 @@ interface Connected {
   consumers: PostgresConsumers
   consumerWatch: ConsumerWatch
   backupWatch: BackupWatch
+  schedules: ScheduleService
 }
 
 const RETRY_MS = 250
@@ -110,6 +115,7 @@ export function createBackend(options: BackendOptions): Backend {
     if (url !== undefined) checkDatabaseUrl(name, url)
   }
   const absent = () => new AppError('database_unavailable', 'The database is still being started.')
+  const policy = readPolicy(settings.BACKUP_POLICY_FILE)
   const log = lateBound<EventLog>(absent)
   const hub = lateBound<FollowHub>(absent)
   const snapshots = lateBound<SnapshotStore>(absent)
@@ -118,6 +124,7 @@ export function createBackend(options: BackendOptions): Backend {
   const integrity = lateBound<IntegrityReport>(absent)
   const migrations = lateBound<MigrationsForHttp>(absent)
   const backups = lateBound<BackupService>(absent)
+  const schedules = lateBound<Pick<ScheduleService, 'report'>>(absent)
   const epoch = new StoreEpoch(async () => {
     if (connected === undefined) throw absent()
     return (await connected.pool.query(epochStatement(settings.DATABASE_SCHEMA))).rows
@@ -145,13 +152,14 @@ export function createBackend(options: BackendOptions): Backend {
       embedded = await startEmbeddedPostgres({ dataDir: settings.DATA_DIR, log: logger, mayMoveData: true })
     }
     const url = settings.DATABASE_URL ?? (embedded as EmbeddedPostgres).url
-    connected = connect(options, url, observer, storeObserver, epoch)
+    connected = connect({ ...options, policy }, url, observer, storeObserver, epoch)
     log.bind(connected.log)
     hub.bind(connected.hub)
     snapshots.bind(connected.snapshots)
     consumers.bind(connected.consumers)
     integrity.bind(new IntegrityReport({ pool: connected.pool, schema: settings.DATABASE_SCHEMA }))
     backups.bind(connected.backups)
+    schedules.bind(connected.schedules)
     migrations.bind(migrationsForHttp(connected.migrator, queryOf(connected.admin)))
     pool.bind(
       poolReport({
@@ -166,6 +174,7 @@ export function createBackend(options: BackendOptions): Backend {
     connected.consumerWatch.start()
     connected.snapshotWatch.start()
     connected.backupWatch.start()
+    connected.schedules.start()
   }
   let started: Promise<void> | undefined
 
@@ -179,6 +188,7 @@ export function createBackend(options: BackendOptions): Backend {
     backups: backups.value,
     epoch,
     migrations: migrations.value,
+    schedules: schedules.value,
     health: () => connected && healthOf(connected),
     markDraining: () => connected?.monitor.markDraining(),
     embedded: () => embedded,
@@ -197,6 +207,7 @@ export function createBackend(options: BackendOptions): Backend {
       connected?.consumerWatch.stop()
       connected?.snapshotWatch.stop()
       connected?.backupWatch.stop()
+      await connected?.schedules.stop(deadlineMs)
       connected?.tail.close()
       await Promise.race([connected?.backups.close(), sleep(deadlineMs, undefined, { ref: false })])
       await Promise.all([connected?.pool.end(deadlineMs), connected?.admin.end(), connected?.wakeUps.close()])
@@ -206,7 +217,7 @@ export function createBackend(options: BackendOptions): Backend {
 }
 
 function connect(
-  { settings, logger }: BackendOptions,
+  { settings, logger, policy }: BackendOptions & { policy: Readonly<BackupPolicy> },
   url: string,
   observer: ReturnType<typeof poolMetrics>,
   storeObserver: ReturnType<typeof storeMetrics>,
@@ -228,7 +239,7 @@ function connect(
   })
   const backups = new BackupJobs({
     desk: {
-      destination: openDestination(settings.BACKUP_DIR),
+      destination: openDestination(settings.BACKUP_DIR, settings),
       store: { url: directUrl, schema },
       query: queryOf(admin),
     },
@@ -276,6 +287,13 @@ function connect(
     consumers,
     consumerWatch: new ConsumerWatch(consumers),
     backupWatch: new BackupWatch({ query: queryOf(admin), schema }),
+    schedules: new ScheduleService({
+      settings,
+      policy,
+      store: { url: directUrl, schema },
+      query: queryOf(admin),
+      logger,
+    }),
   }
 }
 

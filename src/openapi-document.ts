@@ -34,6 +34,7 @@ export const assembleApp = (): Promise<FastifyInstance> =>
     pool: nobody,
     integrity: nobody,
     backups: { backups: nobody, types: [] },
+    schedules: nobody,
     health: nobody,
     limits: { maxBodyBytes: 1, maxEvents: 1, maxEventBytes: 1, maxMetadataBytes: 1 },
   })

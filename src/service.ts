@@ -71,6 +71,7 @@ export async function startService({ settings, log }: ServiceOptions): Promise<S
     pool: backend.pool,
     integrity: backend.integrity,
     backups: { backups: backend.backups, types: DRIVERS },
+    schedules: backend.schedules,
     health: () => healthOf(lifecycle, backend, guard),
     limits: limitsOf(settings),
     arrival: { headersMs: settings.REQUEST_HEADERS_TIMEOUT_MS, requestMs: settings.REQUEST_ARRIVAL_TIMEOUT_MS },

@@ -7,6 +7,7 @@ import { migrateCommand } from './migrate.ts'
 import { openapiCommand } from './openapi.ts'
 import { proveCommand } from './prove.ts'
 import { restoreCommand } from './restore.ts'
+import { schedulesCommand } from './schedules.ts'
 import { serveCommand } from './serve.ts'
 import { tailCommand } from './tail.ts'
 import { verifyCommand } from './verify.ts'
@@ -27,6 +28,7 @@ export function buildProgram(): Command {
     migrateCommand(),
     backupCommand(),
     restoreCommand(),
+    schedulesCommand(),
     openapiCommand(),
   ]) {
     program.addCommand(command)

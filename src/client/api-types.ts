@@ -591,6 +591,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/schedules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What is backed up when, and how it went last
+         * @description Needs a token of scope `admin`.
+         */
+        get: operations["getSchedules"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/pool": {
         parameters: {
             query?: never;
@@ -2768,6 +2788,81 @@ export interface operations {
                             duration_ms: number | null;
                         }[];
                         dry_run: boolean;
+                    };
+                };
+            };
+        };
+    };
+    getSchedules: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "is_on": true,
+                     *       "timezone": "UTC",
+                     *       "schedules": [
+                     *         {
+                     *           "name": "daily",
+                     *           "cron": "0 2 * * *",
+                     *           "task": "create",
+                     *           "type": "archive",
+                     *           "to": "local",
+                     *           "incremental": true,
+                     *           "next_at": "2026-01-16T02:00:00.000Z",
+                     *           "last": {
+                     *             "due_at": "2026-01-15T02:00:00Z",
+                     *             "started_at": "2026-01-15T02:00:00.003Z",
+                     *             "finished_at": "2026-01-15T02:00:04.120Z",
+                     *             "state": "succeeded",
+                     *             "error": null
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": {
+                        /** @description Whether this service runs them (`SCHEDULES`), when it is the one that leads. */
+                        is_on: boolean;
+                        /** @description That `cron` is meant in. */
+                        timezone: string;
+                        schedules: {
+                            name: string;
+                            cron: string;
+                            /** @enum {string} */
+                            task: "create" | "prune";
+                            /** @description Type of the backup. */
+                            type: string | null;
+                            /** @description `local` or `offsite`. */
+                            to: string | null;
+                            incremental: boolean;
+                            /** @description RFC 3339. */
+                            next_at: string | null;
+                            /** @description Null when it never ran. */
+                            last: {
+                                /** @description The moment that it ran for, RFC 3339. */
+                                due_at: string;
+                                /** @description RFC 3339. */
+                                started_at: string | null;
+                                /** @description RFC 3339; null while it runs. */
+                                finished_at: string | null;
+                                /** @enum {string} */
+                                state: "running" | "succeeded" | "failed";
+                                /** @description Why it failed. */
+                                error: string | null;
+                            } | null;
+                        }[];
                     };
                 };
             };

@@ -93,6 +93,7 @@ export async function buildTestApp({ tokens, parts = {}, onRoute }: TestAppOptio
     pool: noPool,
     integrity: noIntegrity,
     backups: { backups: noBackups, types: [] },
+    schedules: { report: () => Promise.reject(new AppError('database_unavailable', 'There are no schedules here.')) },
     migrations: { migrations: noMigrations, isHttpEnabled: () => true },
     health: () => ({
       database: 'healthy',

@@ -79,6 +79,8 @@ export const BackupPolicy = Type.Object(
 )
 
 export type BackupPolicy = Static<typeof BackupPolicy>
+/** One line of the policy's schedules. */
+export type Schedule = BackupPolicy['schedules'][0]
 export type RetentionRules = BackupPolicy['retention']
 
 const HOUR = 3_600

@@ -48,7 +48,7 @@ export async function readBackupFigures(query: RunQuery, schema: string): Promis
       ORDER BY scenario, finished_at DESC
     )
     SELECT
-      (SELECT coalesce(json_agg(to_json(t)), '[]') FROM (SELECT * FROM types LEFT JOIN newest USING (type)) AS t) AS types,
+      (SELECT coalesce(json_agg(to_json(t)), '[]')::text FROM (SELECT * FROM types LEFT JOIN newest USING (type)) AS t) AS types,
       (SELECT ${epoch('max(finished_at)')} FROM ${store}.annals_jobs
         WHERE kind IN ('verify', 'test') AND state = 'succeeded') AS last_verified,
       (SELECT ${epoch('min(started_at)')} FROM whole) AS first_recoverability,
@@ -56,6 +56,9 @@ export async function readBackupFigures(query: RunQuery, schema: string): Promis
           SELECT a.last_archived_time FROM pg_stat_archiver AS a
           WHERE current_setting('archive_mode') <> 'off' AND EXISTS (SELECT FROM whole WHERE type IN ${WAL_BASES})))`)}
         FROM whole AS w) AS recovery_point,
-      (SELECT coalesce(json_agg(to_json(d)), '[]') FROM drills AS d) AS drills`)
-  return rows[0] as unknown as BackupFigures
+      (SELECT coalesce(json_agg(to_json(d)), '[]')::text FROM drills AS d) AS drills`)
+  const row = rows[0] as Record<string, unknown>
+  // As text, since connections differ in what they make of JSON.
+  const [types, drills] = [row['types'], row['drills']].map((json) => JSON.parse(json as string))
+  return { ...row, types, drills } as BackupFigures
 }

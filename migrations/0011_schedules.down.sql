@@ -1,0 +1,3 @@
+-- destroys: when each schedule ran last; after the next start nothing counts as missed
+
+DROP TABLE annals_schedules;
