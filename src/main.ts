@@ -2,14 +2,15 @@
 // argv to one command; the only place that sets an exit code.
 
 import { CommanderError } from 'commander'
-import { buildProgram } from './cli/program.ts'
-import { withoutPasswords } from './logger.ts'
 
 const BAD_USAGE = 2
 const FAILED = 1
 
 // Everybody on the machine can read the arguments of a process, and there may be a password or a token among them.
 process.title = ['annals', ...process.argv.slice(2, 3).filter((word) => /^[a-z]+$/.test(word))].join(' ')
+// PostgreSQL waits for `annals wal`, and takes a small exit code of it for the end of its log.
+const isWal = process.argv[2] === 'wal'
+const WAL_FAILED = 200
 
 // A reader that goes away (`annals export | head`) is no reason to fail.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
@@ -21,11 +22,22 @@ process.exit(exitCode)
 
 async function run(): Promise<number> {
   try {
-    await buildProgram().parseAsync()
+    const program = isWal
+      ? (await import('./cli/wal.ts')).walProgram()
+      : (await import('./cli/program.ts')).buildProgram()
+    await program.parseAsync()
     return 0
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : BAD_USAGE
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return 0
+      return isWal ? WAL_FAILED : BAD_USAGE
+    }
     const { message, stack, exitCode } = error as Error & { exitCode?: number }
+    if (isWal) {
+      console.error(`annals: ${message}`)
+      return exitCode ?? WAL_FAILED
+    }
+    const { withoutPasswords } = await import('./logger.ts')
     const isDebugging = process.env['LOG_LEVEL'] === 'debug' || process.env['LOG_LEVEL'] === 'trace'
     console.error(withoutPasswords(isDebugging ? String(stack) : `annals: ${message}`))
     return exitCode ?? FAILED

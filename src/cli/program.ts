@@ -10,13 +10,16 @@ import { restoreCommand } from './restore.ts'
 import { schedulesCommand } from './schedules.ts'
 import { serveCommand } from './serve.ts'
 import { tailCommand } from './tail.ts'
+import { throwInsteadOfExit } from './throw-instead-of-exit.ts'
 import { verifyCommand } from './verify.ts'
+import { walCommand } from './wal.ts'
 
 /** All commands. Parsing throws CommanderError instead of ending the process, for help and version too. */
 export function buildProgram(): Command {
   const program = new Command('annals')
     .description('An event store with an HTTP API and an operations desk, on PostgreSQL')
     .version(VERSION)
+    .enablePositionalOptions()
     .showHelpAfterError('(annals help lists the commands)')
   for (const command of [
     serveCommand(),
@@ -29,15 +32,11 @@ export function buildProgram(): Command {
     backupCommand(),
     restoreCommand(),
     schedulesCommand(),
+    walCommand(),
     openapiCommand(),
   ]) {
     program.addCommand(command)
   }
   throwInsteadOfExit(program)
   return program
-}
-
-function throwInsteadOfExit(command: Command): void {
-  command.exitOverride()
-  for (const each of command.commands) throwInsteadOfExit(each)
 }

@@ -7,6 +7,7 @@ import { type RestoreMode, restoreBackup } from '../backup/restore-backup.ts'
 import { TABLE_GROUPS, type TableGroup } from '../backup/restore-beside.ts'
 import { BACKUP_EXIT_CODES, type DeskOptions, withFiles, withStore } from './backup-context.ts'
 import { describeManifest } from './backup-report.ts'
+import { newEpochCommand, pitrCommand } from './restore-pitr.ts'
 import { table } from './table.ts'
 
 const MODES = `
@@ -25,44 +26,50 @@ interface RestoreOptions extends DeskOptions {
   force?: true
 }
 
-/** `annals restore ID --into URL`, and `annals restore kept|confirm|revert`. */
+/** `annals restore ID --into URL`, and `annals restore pitr|new-epoch|kept|confirm|revert`. */
 export function restoreCommand(): Command {
-  return new Command('restore')
-    .description('put a backup back: checked before the first write, compared after the last')
-    .argument('<id>', 'of the backup')
-    .argument('[stream]', 'with --mode stream')
-    .option('--into <url>', 'the database itself, not a pooler')
-    .option('--schema <name>', 'schema of the store; DATABASE_SCHEMA when absent')
-    .addOption(
-      new Option('--mode <mode>', 'how').choices(['into', 'replace', 'events', 'tables', 'stream']).default('into'),
-    )
-    .option('--tables <names>', 'separated by commas', tablesArgument)
-    .option('--force', 'lose what the store holds')
-    .option('--dir <folder>', 'where backups are; BACKUP_DIR when absent')
-    .option('--json', 'print the result as JSON')
-    .addHelpText('after', MODES + BACKUP_EXIT_CODES)
-    .action((id: string, stream: string | undefined, options: RestoreOptions) => {
-      const { into } = options
-      if (into === undefined) throw new BackupError('refused', 'say with --into which database it goes into')
-      return withFiles({ ...options, databaseUrl: into }, async ({ destination, store }, context) => {
-        const target = store as NonNullable<typeof store>
-        const { manifest, outcome } = await restoreBackup(
-          { id, destination, target, how: howOf(options, stream) },
-          context,
-        )
-        const lines = Object.entries(outcome).map(
-          ([name, value]) => `  ${name.replaceAll('_', ' ')}: ${[value].flat().join('; ')}`,
-        )
-        print(
-          options,
-          { manifest, outcome },
-          [`restored and compared: ${describeManifest(manifest)}`, ...lines].join('\n'),
-        )
+  return (
+    new Command('restore')
+      .description('put a backup back: checked before the first write, compared after the last')
+      // Else options of the commands below would be taken for its own.
+      .enablePositionalOptions()
+      .argument('<id>', 'of the backup')
+      .argument('[stream]', 'with --mode stream')
+      .option('--into <url>', 'the database itself, not a pooler')
+      .option('--schema <name>', 'schema of the store; DATABASE_SCHEMA when absent')
+      .addOption(
+        new Option('--mode <mode>', 'how').choices(['into', 'replace', 'events', 'tables', 'stream']).default('into'),
+      )
+      .option('--tables <names>', 'separated by commas', tablesArgument)
+      .option('--force', 'lose what the store holds')
+      .option('--dir <folder>', 'where backups are; BACKUP_DIR when absent')
+      .option('--json', 'print the result as JSON')
+      .addHelpText('after', MODES + BACKUP_EXIT_CODES)
+      .action((id: string, stream: string | undefined, options: RestoreOptions) => {
+        const { into } = options
+        if (into === undefined) throw new BackupError('refused', 'say with --into which database it goes into')
+        return withFiles({ ...options, databaseUrl: into }, async ({ destination, store }, context) => {
+          const target = store as NonNullable<typeof store>
+          const { manifest, outcome } = await restoreBackup(
+            { id, destination, target, how: howOf(options, stream) },
+            context,
+          )
+          const lines = Object.entries(outcome).map(
+            ([name, value]) => `  ${name.replaceAll('_', ' ')}: ${[value].flat().join('; ')}`,
+          )
+          print(
+            options,
+            { manifest, outcome },
+            [`restored and compared: ${describeManifest(manifest)}`, ...lines].join('\n'),
+          )
+        })
       })
-    })
-    .addCommand(keptCommand())
-    .addCommand(confirmCommand())
-    .addCommand(revertCommand())
+      .addCommand(pitrCommand())
+      .addCommand(newEpochCommand())
+      .addCommand(keptCommand())
+      .addCommand(confirmCommand())
+      .addCommand(revertCommand())
+  )
 }
 
 function keptCommand(): Command {

@@ -19,12 +19,18 @@ export interface ServerVersion {
   /** Where the log of the server is; for people who look for the moment in the archived WAL. */
   lsn: string
   is_superuser: boolean
+  /** Of the cluster: a server and its standbys share it, no other has it. */
+  system_identifier: string
+  /** The role that made the cluster. */
+  superuser: string
 }
 
 export async function readServer(client: pg.Client): Promise<ServerVersion> {
   const { rows } = await client.query<ServerVersion>(
     `SELECT current_setting('server_version_num')::int / 10000 AS major, current_setting('server_version') AS version,
-       pg_current_wal_lsn()::text AS lsn, current_setting('is_superuser')::boolean AS is_superuser`,
+       pg_current_wal_lsn()::text AS lsn, current_setting('is_superuser')::boolean AS is_superuser,
+       (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier,
+       (SELECT rolname FROM pg_roles WHERE oid = 10) AS superuser`,
   )
   return rows[0] as ServerVersion
 }
@@ -86,6 +92,14 @@ export const DROP_EMPTY_PUBLIC = 'DROP SCHEMA IF EXISTS public;\n'
 export async function clearDatabase(client: pg.Client): Promise<void> {
   for (const name of await occupiedSchemas(client)) await client.query(`DROP SCHEMA ${quoteIdentifier(name)} CASCADE`)
   await client.query('CREATE SCHEMA IF NOT EXISTS public')
+}
+
+/** Beside those that every server has. */
+export async function listTablespaces(client: pg.Client): Promise<string[]> {
+  const { rows } = await client.query<{ name: string }>(
+    `SELECT spcname AS name FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global') ORDER BY 1`,
+  )
+  return rows.map(({ name }) => name)
 }
 
 /** Roles of the server. */

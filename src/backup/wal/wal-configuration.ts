@@ -1,0 +1,39 @@
+// The part of postgresql.conf that archives the log, and the command that brings it back.
+
+import { isAbsolute } from 'node:path'
+import { WalError } from './archive-file.ts'
+
+export interface WalPaths {
+  /** How this program is started: `['/usr/bin/node', '/usr/lib/node_modules/annals/dist/main.js']`. */
+  program: readonly string[]
+  /** Absolute. */
+  archive: string
+}
+
+/** @throws WalError for a folder that would be looked for in another place by the server */
+export function walConfiguration(paths: WalPaths): string {
+  return `# PostgreSQL's log, archived by Annals for recovery to any moment. Restart the server after adding this.
+wal_level = replica
+archive_mode = on
+archive_command = ${quoteSetting(archiveCommand(paths))}
+# A segment is archived when it is full; at the latest after this long. It is how much may be lost with the server.
+archive_timeout = 60s
+# A replication slot that nobody reads must not fill the disk of the server.
+max_slot_wal_keep_size = 10GB
+`
+}
+
+const archiveCommand = (paths: WalPaths): string => command(paths, ['wal', 'archive', '%p', '--to'])
+
+/** For `restore_command`. */
+export const fetchCommand = (paths: WalPaths): string => command(paths, ['wal', 'fetch', '%f', '%p', '--from'])
+
+// PostgreSQL hands the line to a shell and puts the names in, which are letters and digits. All else is quoted here.
+function command({ program, archive }: WalPaths, words: string[]): string {
+  if (!isAbsolute(archive)) throw new WalError(`the folder for the log has to be an absolute path: ${archive}`, 4)
+  const quote = (word: string) =>
+    /^%[fp]$/.test(word) ? `"${word}"` : `'${word.replaceAll("'", `'\\''`).replaceAll('%', '%%')}'`
+  return [...program, ...words, archive].map((word) => (/^[\w/.-]+$/.test(word) ? word : quote(word))).join(' ')
+}
+
+const quoteSetting = (text: string): string => `'${text.replaceAll("'", "''")}'`

@@ -1,0 +1,50 @@
+// annals wal: what PostgreSQL calls to archive its log and to get it back. Kept small, because it is started for each file.
+
+import { Command } from 'commander'
+import { archiveFile, fetchFile } from '../backup/wal/archive-file.ts'
+import { walConfiguration } from '../backup/wal/wal-configuration.ts'
+import { throwInsteadOfExit } from './throw-instead-of-exit.ts'
+
+const EXIT_CODES = `
+Exit codes: 0 done; 1 the archive does not have the file, which PostgreSQL takes for the end of the log; 200 failed, upon
+which PostgreSQL tries again, or stops a recovery.`
+
+/** `annals wal archive|fetch|conf`. Errors carry the exit code. */
+export function walCommand(): Command {
+  return new Command('wal')
+    .description("archive PostgreSQL's log, and bring it back: for archive_command and restore_command")
+    .addHelpText('after', EXIT_CODES)
+    .addCommand(
+      new Command('archive')
+        .description('copy a file of the log into the archive: durable, whole, and never over another one')
+        .argument('<path>', '%p of archive_command')
+        .requiredOption('--to <folder>', 'the archive')
+        .action((path: string, { to }: { to: string }) => archiveFile(path, to)),
+    )
+    .addCommand(
+      new Command('fetch')
+        .description('copy a file of the log out of the archive')
+        .argument('<name>', '%f of restore_command')
+        .argument('<path>', '%p of restore_command')
+        .requiredOption('--from <folder>', 'the archive')
+        .action((name: string, path: string, { from }: { from: string }) => fetchFile(name, path, from)),
+    )
+    .addCommand(
+      new Command('conf')
+        .description('print the part of postgresql.conf that archives the log')
+        .requiredOption('--to <folder>', 'the archive; an absolute path')
+        .action(({ to }: { to: string }) => {
+          process.stdout.write(walConfiguration({ program: thisProgram(), archive: to }))
+        }),
+    )
+}
+
+/** Annals with this one command: all of them together take ten times as long to load as a file takes to copy. */
+export function walProgram(): Command {
+  const program = new Command('annals').addCommand(walCommand())
+  throwInsteadOfExit(program)
+  return program
+}
+
+/** How to start Annals once more, from wherever. */
+export const thisProgram = (): string[] => [process.execPath, ...process.execArgv, process.argv[1] ?? '']
