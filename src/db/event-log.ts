@@ -131,14 +131,19 @@ export interface FeedPage {
   isFull: boolean
 }
 
-/** A page of the feed as text. */
-export interface FeedText {
+/** What stands after each event of a page that is sent on as it is: a comma in JSON, a line feed in lines. */
+export type Separator = ',' | '\n'
+
+/** A page for who passes the events on without looking at them. */
+export interface PageText {
+  /** Last position of the store, or last version of the stream; of the same moment as the events. */
   head: number
-  /** Events as lines of JSON, each with its line feed. */
-  text: string
+  /** Events as JSON in UTF-8, each with the separator after it. */
+  bytes: Buffer
   count: number
-  /** Position of the last one; undefined when there is none. */
+  /** Position or version of the last one; undefined when there is none. */
   last: number | undefined
+  /** The limit or the size of the page ended it, so more may follow. */
   isFull: boolean
 }
 
@@ -161,8 +166,8 @@ export interface EventLog {
   append(requests: AppendRequest[]): Promise<AppendOutcome[]>
   readStream(query: StreamQuery): Promise<StreamPage>
   readFeed(query: FeedQuery): Promise<FeedPage>
-  /** As {@link readFeed}, for who passes the events on without looking at them. */
-  readFeedText(query: FeedQuery): Promise<FeedText>
+  readStreamText(query: StreamQuery, separator: Separator): Promise<PageText>
+  readFeedText(query: FeedQuery, separator: Separator): Promise<PageText>
   /** The event as a line of JSON, or null. */
   readEvent(eventId: string): Promise<string | null>
   /** In byte order of the stream id. */

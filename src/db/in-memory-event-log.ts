@@ -10,14 +10,15 @@ import type {
   FailedCondition,
   FeedPage,
   FeedQuery,
-  FeedText,
+  PageText,
   PreparedEvent,
+  Separator,
   StreamInfo,
   StreamListQuery,
   StreamPage,
   StreamQuery,
 } from './event-log.ts'
-import { feedText } from './read-events.ts'
+import { pageText } from './read-events.ts'
 import { replayOutcome, type StoredEvent } from './replay.ts'
 
 export class InMemoryEventLog implements EventLog {
@@ -59,8 +60,14 @@ export class InMemoryEventLog implements EventLog {
     return Promise.resolve({ head: this.#feed.length, ...page(found, query, (event) => event.position) })
   }
 
-  async readFeedText(query: FeedQuery): Promise<FeedText> {
-    return feedText(await this.readFeed(query))
+  async readStreamText(query: StreamQuery, separator: Separator): Promise<PageText> {
+    const { version, events, isFull } = await this.readStream(query)
+    return pageText(events, version, isFull, separator)
+  }
+
+  async readFeedText(query: FeedQuery, separator: Separator): Promise<PageText> {
+    const { head, events, isFull } = await this.readFeed(query)
+    return pageText(events, head, isFull, separator)
   }
 
   readEvent(eventId: string): Promise<string | null> {

@@ -107,9 +107,9 @@ export class MeasuredClient extends pg.Client {
 
   // oxlint-disable-next-line typescript/no-explicit-any -- the overloads of `pg` can't be repeated
   override query(config: any, values?: any, callback?: any): any {
-    const limit = config?.deadlineMs ?? this.#settings.queryTimeoutMs
-    // Cursors and COPY streams take as long as their reader does.
-    this.#limit(typeof config?.submit === 'function' ? Number.POSITIVE_INFINITY : limit)
+    // Cursors and streams take as long as their reader does.
+    const usual = typeof config?.submit === 'function' ? Number.POSITIVE_INFINITY : this.#settings.queryTimeoutMs
+    this.#limit(config?.deadlineMs ?? usual)
     this.#isUntouched = (values ?? config?.values)?.length > 0
     return super.query(config, values, callback)
   }

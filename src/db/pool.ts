@@ -2,6 +2,7 @@
 
 import pg from 'pg'
 import { AppError } from '../errors.ts'
+import { CopyQuery, type CopyReceiver } from './copy-query.ts'
 import {
   ConnectTimeoutError,
   isConnectionFailure,
@@ -127,10 +128,25 @@ export class MeasuredPool {
   ): Promise<pg.QueryResult<R>>
   async query(config: pg.QueryArrayConfig): Promise<pg.QueryArrayResult<unknown[]>>
   async query(config: string | pg.QueryConfig, values?: unknown[]): Promise<pg.QueryResult> {
+    return this.#use((client) => client.query(config, values))
+  }
+
+  /** One `COPY … TO STDOUT`, as {@link query}; each try has a receiver of its own, whose data are only valid in the call. */
+  copy<R extends CopyReceiver>(text: string, receiver: () => R): Promise<R> {
+    return this.#use(async (client) => {
+      const taker = receiver()
+      const query = new CopyQuery(text, this.options.queryTimeoutMs, taker)
+      client.query(query)
+      await query.done
+      return taker
+    })
+  }
+
+  async #use<R>(work: (client: pg.PoolClient) => Promise<R>): Promise<R> {
     for (let isRetry = false; ; isRetry = true) {
       const client = await this.connect()
       try {
-        const result = await client.query(config, values)
+        const result = await work(client)
         client.release()
         return result
       } catch (error) {

@@ -1,7 +1,7 @@
 // The event store on PostgreSQL: appends through the gate, reads over the pool.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { PoolClient, QueryArrayConfig } from 'pg'
+import type { PoolClient } from 'pg'
 import type { Settings } from '../config.ts'
 
 import { AppendBatch, AS_TEXT, type BatchAnswer, type BatchOptions } from './append-events.ts'
@@ -14,37 +14,23 @@ import type {
   EventLog,
   FeedPage,
   FeedQuery,
-  FeedText,
+  PageText,
+  Separator,
   StreamInfo,
   StreamListQuery,
   StreamPage,
   StreamQuery,
 } from './event-log.ts'
-import { listStreamsStatement, streamInfoStatement } from './list-streams.ts'
+import { arrayQuery, EventReader } from './event-reader.ts'
 import {
   isConnectionFailure,
   isSerializationFailure,
   isSurelyNotApplied,
-  isWorthAnotherTry,
   translatePgError,
 } from './pg-errors.ts'
 import type { MeasuredPool } from './pool.ts'
-import {
-  eventStatement,
-  feedStatement,
-  feedText,
-  feedTextStatement,
-  type PagePlan,
-  type ReadPage,
-  type Row,
-  readFeedText,
-  readPage,
-  type Statement,
-  storedEventsStatement,
-  streamStatement,
-} from './read-events.ts'
+import { type Statement, storedEventsStatement } from './read-events.ts'
 import { replayOutcome, type StoredEvent } from './replay.ts'
-import { quoteIdentifier } from './sql.ts'
 
 export interface EventLogObserver extends GateObserver {
   appended(events: number): void
@@ -100,13 +86,12 @@ const FULL_MOMENT_MS = 1_000
 export class PostgresEventLog implements EventLog {
   readonly #pool: MeasuredPool
   readonly #schema: string
+  readonly #reader: EventReader
   readonly #batch: AppendBatch
   readonly #lockTimeoutMs: number
   readonly #requestTimeoutMs: number
   readonly #gate: AppendGate<GateAnswer>
   readonly #observer: EventLogObserver
-  /** As the last page said; undefined before the first. */
-  #largestEventBytes: number | undefined
   /** The connection of the last batch, when another one may follow at once. */
   #held: PoolClient | undefined
   readonly #listeners = new Set<() => void>()
@@ -117,6 +102,7 @@ export class PostgresEventLog implements EventLog {
     this.#pool = options.pool
     this.#schema = options.schema
     this.#observer = options.observer
+    this.#reader = new EventReader(options.pool, options.schema)
     this.#batch = new AppendBatch(options.schema)
     this.#lockTimeoutMs = options.lockTimeoutMs
     this.#requestTimeoutMs = options.limits.requestTimeoutMs
@@ -168,52 +154,36 @@ export class PostgresEventLog implements EventLog {
     }
   }
 
-  async readStream(query: StreamQuery): Promise<StreamPage> {
-    const { head, events, isFull } = await this.#page(streamStatement(this.#schema, query, this.#largestEventBytes))
-    return { version: head, events, isFull }
+  readStream(query: StreamQuery): Promise<StreamPage> {
+    return this.#reader.readStream(query)
   }
 
-  async readFeed(query: FeedQuery): Promise<FeedPage> {
-    const { head, events, isFull } = await this.#page(feedStatement(this.#schema, query, this.#largestEventBytes))
-    return { head, events, isFull }
+  readFeed(query: FeedQuery): Promise<FeedPage> {
+    return this.#reader.readFeed(query)
   }
 
-  async readFeedText(query: FeedQuery): Promise<FeedText> {
-    const plan = feedTextStatement(this.#schema, query, this.#largestEventBytes)
-    if (plan === undefined) return feedText(await this.readFeed(query))
-    const [row] = await this.#rows(plan)
-    const { largestEventBytes, ...page } = readFeedText(row as Row, plan.limit)
-    this.#largestEventBytes = largestEventBytes
-    return page
+  readStreamText(query: StreamQuery, separator: Separator): Promise<PageText> {
+    return this.#reader.readStreamText(query, separator)
   }
 
-  async #page(plan: PagePlan): Promise<ReadPage> {
-    const page = readPage(await this.#rows(plan), plan.limit)
-    this.#largestEventBytes = page.largestEventBytes
-    return page
+  readFeedText(query: FeedQuery, separator: Separator): Promise<PageText> {
+    return this.#reader.readFeedText(query, separator)
   }
 
-  async readEvent(eventId: string): Promise<string | null> {
-    const rows = await this.#rows(eventStatement(this.#schema, eventId))
-    return (rows[0]?.[0] as string | undefined) ?? null
+  readEvent(eventId: string): Promise<string | null> {
+    return this.#reader.readEvent(eventId)
   }
 
-  async listStreams(query: StreamListQuery): Promise<StreamInfo[]> {
-    return (await this.#rows(listStreamsStatement(this.#schema, query))).map(streamInfo)
+  listStreams(query: StreamListQuery): Promise<StreamInfo[]> {
+    return this.#reader.listStreams(query)
   }
 
-  async readStreamInfo(streamId: string): Promise<StreamInfo | null> {
-    const rows = await this.#rows(streamInfoStatement(this.#schema, streamId))
-    return rows[0] === undefined ? null : streamInfo(rows[0])
+  readStreamInfo(streamId: string): Promise<StreamInfo | null> {
+    return this.#reader.readStreamInfo(streamId)
   }
 
-  async head(): Promise<number> {
-    const rows = await this.#rows({
-      name: 'annals_head',
-      text: `SELECT position FROM ${quoteIdentifier(this.#schema)}.annals_head`,
-      values: [],
-    })
-    return Number(rows[0]?.[0])
+  head(): Promise<number> {
+    return this.#reader.head()
   }
 
   onAppended(listener: () => void): () => void {
@@ -224,25 +194,6 @@ export class PostgresEventLog implements EventLog {
   /** Answers what waits, and takes no more; the pool is its owner's to end. */
   close(): Promise<void> {
     return this.#gate.close()
-  }
-
-  // A read changes nothing, so one whose connection died is sent once more; not one that has waited in vain.
-  async #rows(statement: Statement): Promise<(string | number | null)[][]> {
-    for (let isRetry = false; ; isRetry = true) {
-      try {
-        const { rows } = await this.#pool.query(this.#config(statement))
-        return rows as (string | number | null)[][]
-      } catch (error) {
-        if (isRetry || !isWorthAnotherTry(error)) throw translatePgError(error)
-      }
-    }
-  }
-
-  // Prepared statements belong to a session, which a pooler in transaction mode does not keep.
-  #config({ name, text, values }: Statement): QueryArrayConfig {
-    return name !== undefined && !this.#pool.isPooled
-      ? { name, text, values, rowMode: 'array' }
-      : { text, values, rowMode: 'array' }
   }
 
   async #send(requests: AppendRequest[], deadlineAt: number): Promise<GateAnswer[]> {
@@ -305,7 +256,7 @@ export class PostgresEventLog implements EventLog {
   }
 
   async #textRows(client: PoolClient, statement: Statement): Promise<string[][]> {
-    const { rows } = await client.query({ ...this.#config(statement), types: AS_TEXT })
+    const { rows } = await client.query({ ...arrayQuery(this.#pool, statement), types: AS_TEXT })
     return rows as string[][]
   }
 
@@ -428,13 +379,6 @@ const isOwnOnly = ({ appends }: AppendRequest): boolean =>
   appends.every(({ events }) => events.every(({ hasClientId }) => !hasClientId))
 
 const NOTHING_STORED = Promise.resolve(new Map<string, StoredEvent>())
-
-const streamInfo = (row: (string | number | null)[]): StreamInfo => ({
-  stream_id: row[0] as string,
-  version: Number(row[1]),
-  created_at: row[2] as string,
-  updated_at: row[3] as string,
-})
 
 const storedEvent = (row: Record<string, unknown>): StoredEvent => ({
   position: Number(row['position']),

@@ -1,6 +1,6 @@
 // Reads of a stream, of the feed and of single events, as lines of JSON made by the database.
 
-import type { Direction, EventLine, FeedPage, FeedQuery, FeedText, StreamQuery } from './event-log.ts'
+import type { Direction, EventLine, FeedQuery, PageText, Separator, StreamQuery } from './event-log.ts'
 import { addFilter } from './feed-filter.ts'
 import { EVENT_JSON, quoteIdentifier, rfc3339 } from './sql.ts'
 
@@ -35,12 +35,16 @@ interface Size {
 }
 
 // Measuring the events of a page costs a third of its time, and is needed only where large ones are about.
-function sizeOf({ limit, maxBytes, mayBeShort = false }: PageSize, largestEventBytes: number | undefined): Size {
+export function sizeOf({ limit, maxBytes, mayBeShort = false }: PageSize, largestEventBytes: number | undefined): Size {
   if (largestEventBytes === undefined) return { limit, isMeasured: true }
   const fitting = Math.floor(maxBytes / (largestEventBytes + ENVELOPE_BYTES))
   if (limit <= fitting) return { limit, isMeasured: false }
   return mayBeShort && fitting >= MIN_SHORT_PAGE ? { limit: fitting, isMeasured: false } : { limit, isMeasured: true }
 }
+
+// With the limit as a parameter PostgreSQL plans every execution anew, which takes longer than reading twenty events. So
+// it stands in the text, and only usual ones are prepared: each prepared text costs every connection memory.
+const PREPARED_LIMITS = new Set([1, 10, 16, 100, 500, 1_000])
 
 type PageSize = Pick<FeedQuery, 'limit' | 'maxBytes' | 'mayBeShort'>
 
@@ -49,24 +53,25 @@ export function streamStatement(schema: string, query: StreamQuery, largestEvent
   const tables = quoteIdentifier(schema)
   const isForward = query.direction === 'forward'
   const { limit, isMeasured } = sizeOf(query, largestEventBytes)
-  const values: unknown[] = [query.streamId, limit, ...(isMeasured ? [query.maxBytes] : [])]
+  const values: unknown[] = [query.streamId, ...(isMeasured ? [query.maxBytes] : [])]
   const conditions = ['e.stream_id = $1']
   const add = (condition: string, value: unknown) => conditions.push(condition.replace('?', `$${values.push(value)}`))
   if (query.fromVersion !== undefined) add(`e.version ${isForward ? '>=' : '<='} ?`, query.fromVersion)
   if (query.toVersion !== undefined) add('e.version <= ?', query.toVersion)
   if (query.types !== undefined) add('e.event_type = ANY(?::text[])', query.types)
   const head = `coalesce((SELECT max(version) FROM ${tables}.events WHERE stream_id = $1), 0)`
-  const rows = rowsOf(tables, isMeasured, 'e.version', conditions, query.direction, ['$2', '$3'])
+  const rows = rowsOf(tables, isMeasured, 'e.version', conditions, query.direction, [`${limit}`, '$2'])
   const bounds = `${query.fromVersion === undefined ? '' : 'v'}${query.toVersion === undefined ? '' : 't'}`
-  const name = `annals_stream_${query.direction}_${bounds}${isMeasured ? 'm' : ''}`
-  return { ...plan(tables, head, rows), limit, isMeasured, values, ...(query.types === undefined ? { name } : {}) }
+  const isPrepared = query.types === undefined && PREPARED_LIMITS.has(limit)
+  const name = `annals_stream_${query.direction}_${bounds}${isMeasured ? 'm' : ''}${limit}`
+  return { ...plan(tables, head, rows), limit, isMeasured, values, ...(isPrepared && { name }) }
 }
 
 /** A page of the feed. `largestEventBytes` is what the last page said, if there was one. */
 export function feedStatement(schema: string, query: FeedQuery, largestEventBytes?: number): PagePlan {
   const tables = quoteIdentifier(schema)
   const { limit, isMeasured } = sizeOf(query, largestEventBytes)
-  const values: unknown[] = [limit, ...(isMeasured ? [query.maxBytes] : [])]
+  const values: unknown[] = isMeasured ? [query.maxBytes] : []
   const conditions: string[] = []
   const add = (condition: string, value: unknown) => conditions.push(condition.replace('?', `$${values.push(value)}`))
   if (query.after !== undefined) add('e.position > ?', query.after)
@@ -74,11 +79,11 @@ export function feedStatement(schema: string, query: FeedQuery, largestEventByte
   if (query.upTo !== undefined) add('e.position <= ?', query.upTo)
   const bounds = values.length
   addFilter(query, add)
-  const isFiltered = values.length > bounds
-  const rows = rowsOf(tables, isMeasured, 'e.position', conditions, query.direction, ['$1', '$2'])
+  const isPrepared = values.length === bounds && PREPARED_LIMITS.has(limit)
+  const rows = rowsOf(tables, isMeasured, 'e.position', conditions, query.direction, [`${limit}`, '$1'])
   const shape = `${query.after === undefined ? '' : 'a'}${query.before === undefined ? '' : 'b'}${query.upTo === undefined ? '' : 't'}`
-  const name = `annals_feed_${query.direction}_${shape}${isMeasured ? 'm' : ''}`
-  return { ...plan(tables, 'position', rows), limit, isMeasured, values, ...(isFiltered ? {} : { name }) }
+  const name = `annals_feed_${query.direction}_${shape}${isMeasured ? 'm' : ''}${limit}`
+  return { ...plan(tables, 'position', rows), limit, isMeasured, values, ...(isPrepared && { name }) }
 }
 
 /**
@@ -104,40 +109,16 @@ function rowsOf(
     ORDER BY ${order} ${direction === 'forward' ? 'ASC' : 'DESC'} LIMIT ${limit}`
 }
 
-/** A page of the feed as one value, or undefined when its events have to be measured. */
-export function feedTextStatement(schema: string, query: FeedQuery, largestEventBytes?: number): PagePlan | undefined {
-  const plan = feedStatement(schema, query, largestEventBytes)
-  if (plan.isMeasured) return undefined
-  const tables = quoteIdentifier(schema)
-  const of = (column: string) => `(SELECT ${column} FROM ${tables}.annals_head)`
-  // Not joined with the head: a join keeps all lines a second time before they are put together, half as long again.
-  const text = `SELECT ${of('position')}, ${of('largest_event_bytes')}, count(*),
-      ${query.direction === 'forward' ? 'max' : 'min'}(p.at), string_agg(p.line, E'\\n')
-    FROM (${plan.rows}) AS p (at, line)`
-  return { ...plan, text, ...(plan.name === undefined ? {} : { name: `${plan.name}_text` }) }
-}
-
-/** Row of {@link feedTextStatement}. */
-export function readFeedText(row: Row, limit: number): FeedText & { largestEventBytes: number } {
-  const [head, largestEventBytes, count, last, text] = row as [number, number, number, number | null, string | null]
+/** A page as text. */
+export function pageText(events: EventLine[], head: number, isFull: boolean, separator: Separator): PageText {
   return {
     head,
-    largestEventBytes,
-    text: text === null ? '' : `${text}\n`,
-    count: text === null ? 0 : count,
-    last: last ?? undefined,
-    isFull: last !== null && count === limit,
+    bytes: Buffer.from(events.map(({ json }) => json + separator).join('')),
+    count: events.length,
+    last: events.at(-1)?.at,
+    isFull,
   }
 }
-
-/** A page as text. */
-export const feedText = ({ head, events, isFull }: FeedPage): FeedText => ({
-  head,
-  text: events.map(({ json }) => `${json}\n`).join(''),
-  count: events.length,
-  last: events.at(-1)?.at,
-  isFull,
-})
 
 /** What a page statement gave. */
 export interface ReadPage {

@@ -51,18 +51,19 @@ export class FollowHub {
    * Reads until there is something, at most `timeoutMs` or until `signal`; the last page may be empty. `passes` says
    * which new events are worth another look.
    */
-  async waitForEvents<Page extends { events: unknown[] }>(
+  async waitForEvents<Page>(
     read: () => Promise<Page>,
+    hasEvents: (page: Page) => boolean,
     passes: ((event: TailEvent) => boolean) | undefined,
     timeoutMs: number,
     signal: AbortSignal,
   ): Promise<Page> {
     const page = await read()
-    if (page.events.length > 0) return page
+    if (hasEvents(page)) return page
     return this.#waitFor(
       async () => {
         const again = await read()
-        return again.events.length > 0 ? { value: again } : { otherwise: again }
+        return hasEvents(again) ? { value: again } : { otherwise: again }
       },
       (events) => passes === undefined || events.some(passes),
       timeoutMs,

@@ -8,7 +8,7 @@ export const NDJSON_TYPE = 'application/x-ndjson'
 
 /** One page: its lines, each with its line feed, and how to get the next one; null after the last. */
 export interface LinePage {
-  text: string
+  bytes: Buffer
   next: (() => Promise<LinePage>) | null
 }
 
@@ -29,7 +29,7 @@ async function* pages(first: LinePage): AsyncGenerator<Buffer> {
     const following: Promise<LinePage> | undefined = page.next?.()
     // It is awaited below; until then a failure must not count as unhandled.
     following?.catch(() => {})
-    if (page.text !== '') yield Buffer.from(page.text)
+    if (page.bytes.length > 0) yield page.bytes
     page = await following
   }
 }

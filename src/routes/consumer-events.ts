@@ -173,7 +173,7 @@ export function consumerEventRoutes(
         try {
           const waitFor = Math.min(leftMs, mayHaveMore(page) ? LOOK_AGAIN_MS : leftMs)
           const either = AbortSignal.any([signal, released.signal])
-          page = await live.hub.waitForEvents(look, passes, waitFor, either)
+          page = await live.hub.waitForEvents(look, ({ events }) => events.length > 0, passes, waitFor, either)
         } finally {
           stop()
         }

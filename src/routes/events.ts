@@ -3,8 +3,9 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { isEventId } from '../contract/event-id.ts'
+import { eventArray, hasEvents } from '../contract/event-page.ts'
 import { readTime } from '../contract/time-text.ts'
-import type { EventLog, FeedPage, FeedQuery, FeedText } from '../db/event-log.ts'
+import type { EventLog, FeedQuery, PageText, Separator } from '../db/event-log.ts'
 import { AppError, validationFailed } from '../errors.ts'
 import { type FeedFilter, predicateOf } from '../follow/event-filter.ts'
 import { type LinePage, NDJSON_TYPE, sendLines } from '../http/ndjson.ts'
@@ -116,21 +117,22 @@ export function eventRoutes(app: FastifyInstance, { log, ...live }: EventRoutesO
       }
       if (form === NDJSON_TYPE) {
         const isSame = sameEpoch(live.epoch)
-        const page = reached(query, await log.readFeedText(query))
+        const page = await readPage(query, '\n')
         confirmEpoch(request, live.epoch)
         return sendLines(reply, feedLines({ log, isSame }, query, page, read.limit))
       }
-      const page = read.wait === undefined ? await readPage(query) : await longPoll(reply, read.wait, query)
+      const page = read.wait === undefined ? await readPage(query, ',') : await longPoll(reply, read.wait, query)
       confirmEpoch(request, live.epoch)
       return sendPage(reply, read, query, page)
     },
   )
 
-  const readPage = async (query: FeedQuery): Promise<FeedPage> => reached(query, await log.readFeed(query))
+  const readPage = async (query: FeedQuery, separator: Separator): Promise<PageText> =>
+    reached(query, await log.readFeedText(query, separator))
 
-  const longPoll = (reply: FastifyReply, seconds: number, query: FeedQuery): Promise<FeedPage> =>
+  const longPoll = (reply: FastifyReply, seconds: number, query: FeedQuery): Promise<PageText> =>
     untilGone(reply, live, (signal) =>
-      live.hub.waitForEvents(() => readPage(query), predicateOf(query), seconds * 1000, signal),
+      live.hub.waitForEvents(() => readPage(query, ','), hasEvents, predicateOf(query), seconds * 1000, signal),
     )
 
   app.get(
@@ -215,13 +217,13 @@ function reached<Page extends { head: number }>({ after = 0 }: FeedQuery, page: 
 }
 
 /** Where the next page starts; null backwards at the end. Forwards a page that is not full has seen all up to the head. */
-function nextCursor(query: FeedQuery, page: FeedPage): number | null {
-  const last = page.events.at(-1)?.at
+function nextCursor(query: FeedQuery, page: PageText): number | null {
+  const { last } = page
   if (query.direction === 'backward') return page.isFull && last !== undefined && last > 1 ? last : null
   return page.isFull && last !== undefined ? last : Math.max(page.head, query.after ?? 0)
 }
 
-function sendPage(reply: FastifyReply, read: FeedRead, query: FeedQuery, page: FeedPage): FastifyReply {
+function sendPage(reply: FastifyReply, read: FeedRead, query: FeedQuery, page: PageText): FastifyReply {
   const cursor = nextCursor(query, page)
   const {
     after: _after,
@@ -242,16 +244,14 @@ function sendPage(reply: FastifyReply, read: FeedRead, query: FeedQuery, page: F
   if (next !== null) reply.header('link', `<${next}>; rel="next"`)
   return reply
     .type('application/json; charset=utf-8')
-    .send(
-      `{"events":[${page.events.map(({ json }) => json).join(',')}],"head":${page.head},"next":${JSON.stringify(next)}}`,
-    )
+    .send(eventArray('{"events":[', page, `],"head":${page.head},"next":${JSON.stringify(next)}}`))
 }
 
 // Up to the head that the first page saw, so that the answer ends while others append.
 function feedLines(
   source: { log: EventLog; isSame: () => void },
   query: FeedQuery,
-  page: FeedText,
+  page: PageText,
   limit: number | undefined,
 ): LinePage {
   const left = limit === undefined ? undefined : limit - page.count
@@ -260,13 +260,13 @@ function feedLines(
   const { last } = page
   const isLast = !page.isFull || last === undefined || left === 0 || (isForward ? last >= upTo : last === 1)
   return {
-    text: page.text,
+    bytes: page.bytes,
     next: isLast
       ? null
       : async () => {
           const bound = isForward ? { after: last } : { before: last }
           const nextQuery = { ...query, ...bound, upTo, limit: Math.min(left ?? MAX_PAGE_EVENTS, MAX_PAGE_EVENTS) }
-          const next = await source.log.readFeedText(nextQuery)
+          const next = await source.log.readFeedText(nextQuery, '\n')
           source.isSame()
           return feedLines(source, nextQuery, next, left)
         },

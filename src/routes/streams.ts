@@ -2,9 +2,10 @@
 
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply } from 'fastify'
+import { eventArray, hasEvents } from '../contract/event-page.ts'
 import { isNotModified } from '../contract/preconditions.ts'
 import { checkStreamId, streamNotFound } from '../contract/stream-id.ts'
-import type { EventLog, StreamPage, StreamQuery } from '../db/event-log.ts'
+import type { EventLog, PageText, StreamQuery } from '../db/event-log.ts'
 import type { SnapshotStore } from '../db/snapshot-store.ts'
 import { type LinePage, NDJSON_TYPE, sendLines } from '../http/ndjson.ts'
 import { varyBy } from '../http/negotiate.ts'
@@ -113,20 +114,23 @@ export function streamRoutes(app: FastifyInstance, { log, snapshots, ...live }: 
         )
       }
       const isSame = sameEpoch(live.epoch)
-      const page = read.wait === undefined ? await log.readStream(query) : await longPoll(reply, read.wait, query)
+      const separator = form === NDJSON_TYPE ? '\n' : ','
+      const page =
+        read.wait === undefined ? await log.readStreamText(query, separator) : await longPoll(reply, read.wait, query)
       confirmEpoch(request, live.epoch)
-      if (page.version === 0) throw streamNotFound()
-      reply.header('etag', `"${page.version}"`)
-      if (isNotModified(request.headers['if-none-match'], page.version)) return reply.code(304).send()
+      if (page.head === 0) throw streamNotFound()
+      reply.header('etag', `"${page.head}"`)
+      if (isNotModified(request.headers['if-none-match'], page.head)) return reply.code(304).send()
       if (form === NDJSON_TYPE) return sendLines(reply, streamLines({ log, isSame }, query, page, read.limit))
       return sendPage(reply, query, page)
     },
   )
 
-  const longPoll = (reply: FastifyReply, seconds: number, query: StreamQuery): Promise<StreamPage> =>
+  const longPoll = (reply: FastifyReply, seconds: number, query: StreamQuery): Promise<PageText> =>
     untilGone(reply, live, (signal) =>
       live.hub.waitForEvents(
-        () => log.readStream(query),
+        () => log.readStreamText(query, ','),
+        hasEvents,
         ({ fields }) => fields.stream_id === query.streamId,
         seconds * 1000,
         signal,
@@ -215,14 +219,14 @@ function streamQuery(streamId: string, read: StreamRead, isLines: boolean): Stre
 }
 
 /** The version that the next page starts at, or null at the end. */
-function nextVersion(query: StreamQuery, page: StreamPage): number | null {
-  const last = page.events.at(-1)?.at
+function nextVersion(query: StreamQuery, page: PageText): number | null {
+  const { last } = page
   if (!page.isFull || last === undefined) return null
   if (query.direction === 'backward') return last > 1 ? last - 1 : null
-  return last < page.version ? last + 1 : null
+  return last < page.head ? last + 1 : null
 }
 
-function sendPage(reply: FastifyReply, query: StreamQuery, page: StreamPage): FastifyReply {
+function sendPage(reply: FastifyReply, query: StreamQuery, page: PageText): FastifyReply {
   const path = `/streams/${encodeURIComponent(query.streamId)}/events`
   const isForward = query.direction === 'forward'
   const link = (fromVersion: number) =>
@@ -235,15 +239,18 @@ function sendPage(reply: FastifyReply, query: StreamQuery, page: StreamPage): Fa
   const nextFrom = nextVersion(query, page)
   const next = nextFrom === null ? null : link(nextFrom)
   const links = next === null ? [] : [`<${next}>; rel="next"`]
-  const from = query.fromVersion ?? (isForward ? 1 : page.version)
-  const previous = isForward ? Math.max(1, from - query.limit) : Math.min(page.version, from + query.limit)
-  if (isForward ? from > 1 : from < page.version) links.push(`<${link(previous)}>; rel="prev"`)
+  const from = query.fromVersion ?? (isForward ? 1 : page.head)
+  const previous = isForward ? Math.max(1, from - query.limit) : Math.min(page.head, from + query.limit)
+  if (isForward ? from > 1 : from < page.head) links.push(`<${link(previous)}>; rel="prev"`)
   if (links.length > 0) reply.header('link', links.join(', '))
   return reply
     .type('application/json; charset=utf-8')
     .send(
-      `{"stream_id":${JSON.stringify(query.streamId)},"version":${page.version},` +
-        `"events":[${page.events.map(({ json }) => json).join(',')}],"next":${JSON.stringify(next)}}`,
+      eventArray(
+        `{"stream_id":${JSON.stringify(query.streamId)},"version":${page.head},"events":[`,
+        page,
+        `],"next":${JSON.stringify(next)}}`,
+      ),
     )
 }
 
@@ -251,20 +258,20 @@ function sendPage(reply: FastifyReply, query: StreamQuery, page: StreamPage): Fa
 function streamLines(
   source: { log: EventLog; isSame: () => void },
   query: StreamQuery,
-  page: StreamPage,
+  page: PageText,
   limit: number | undefined,
 ): LinePage {
-  const left = limit === undefined ? Number.POSITIVE_INFINITY : limit - page.events.length
+  const left = limit === undefined ? Number.POSITIVE_INFINITY : limit - page.count
   const nextFrom = nextVersion(query, page)
-  const toVersion = query.toVersion ?? page.version
+  const toVersion = query.toVersion ?? page.head
   return {
-    text: page.events.map(({ json }) => `${json}\n`).join(''),
+    bytes: page.bytes,
     next:
       nextFrom === null || left <= 0 || (query.direction === 'forward' && nextFrom > toVersion)
         ? null
         : async () => {
             const nextQuery = { ...query, fromVersion: nextFrom, toVersion, limit: Math.min(left, MAX_PAGE_EVENTS) }
-            const nextPage = await source.log.readStream(nextQuery)
+            const nextPage = await source.log.readStreamText(nextQuery, '\n')
             source.isSame()
             return streamLines(source, nextQuery, nextPage, limit === undefined ? undefined : left)
           },

@@ -1,6 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import pg from 'pg'
 import t from 'tap'
+import { loadSettings } from '../../src/config.ts'
+import { runMigrations } from '../../src/db/migrator.ts'
+import { MeasuredPool } from '../../src/db/pool.ts'
+import { poolOptions } from '../../src/db/pool-options.ts'
+import { eventLogOptions, PostgresEventLog, UNOBSERVED } from '../../src/db/postgres-event-log.ts'
 import { openEventStore, type PostgresEventStore } from '../../src/index.ts'
 import { eventStoreContract } from '../support/event-store-contract.ts'
 import { createTestDatabase, type Teardown } from '../support/postgres.ts'
@@ -186,4 +191,61 @@ t.test('a store that is not migrated says so', async (t) => {
   await t.rejects(store.append('s', [{ type: 'A' }]), { code: 'database_misconfigured' })
   await t.rejects(store.readFeed(), { code: 'database_misconfigured' })
   await t.rejects(openEventStore({ databaseUrl: 'postgres://nobody@127.0.0.1:1/x' }), { code: 'database_unavailable' })
+})
+
+t.test('a page as bytes holds the very lines that PostgreSQL makes, however it is read', async (t) => {
+  const { url } = await createTestDatabase(t)
+  await runMigrations(url)
+  const client = await connect(t, url)
+  await client.query(
+    `INSERT INTO events (stream_id, version, event_type, event_data, is_json, content_type, metadata, created_at)
+     SELECT s.id, v, CASE v % 3 WHEN 0 THEN 'Plain' WHEN 1 THEN E'with "quotes" and \\\\' ELSE 'größer 😀' END,
+       CASE WHEN v % 4 = 0 THEN decode(repeat('00ff', v), 'hex') ELSE convert_to('{"n":' || v || ',"t":"é😀"}', 'UTF8') END,
+       v % 4 <> 0, CASE v % 5 WHEN 0 THEN 'application/json; charset="utf-8"' END,
+       CASE v % 2 WHEN 0 THEN jsonb_build_object('a', v, 'b', E'"\\\\ü') END,
+       CASE v % 7 WHEN 0 THEN '1999-12-31 23:59:59.000001+00'::timestamptz WHEN 1 THEN '2026-01-01 00:00:00+00'::timestamptz WHEN 2 THEN 'infinity' ELSE now() END
+     FROM (VALUES ('short', 10), (E'it''s "long" \\\\ 😀', 90)) AS s (id, length), generate_series(1, s.length) AS v ORDER BY s.id, v`,
+  )
+  const pool = new MeasuredPool(poolOptions(loadSettings({}).settings, url, 'test'))
+  t.teardown(() => pool.end())
+  const log = new PostgresEventLog({ ...eventLogOptions(loadSettings({}).settings), pool, observer: UNOBSERVED })
+  const maxBytes = 1e9
+  const ids = (await log.listStreams({ limit: 10 })).map(({ stream_id }) => stream_id)
+  t.same(ids, ['it\'s "long" \\ 😀', 'short'])
+  for (let round = 0; round < 2; round++) {
+    for (const streamId of [...ids, 'missing']) {
+      for (const direction of ['forward', 'backward'] as const) {
+        for (const bounds of [{}, { fromVersion: 20 }, { fromVersion: 95 }, { toVersion: 40 }, { fromVersion: 90 }]) {
+          for (const limit of [1, 16, 17, 50, 90, 1_000]) {
+            const query = { streamId, direction, limit, maxBytes, ...bounds }
+            const { version, events, isFull } = await log.readStream(query)
+            const page = await log.readStreamText(query, ',')
+            t.same(
+              { ...page, bytes: page.bytes.toString(), isFull: undefined },
+              {
+                head: version,
+                bytes: events.map(({ json }) => `${json},`).join(''),
+                count: events.length,
+                last: events.at(-1)?.at,
+                isFull: undefined,
+              },
+              JSON.stringify(query),
+            )
+            // At the end of the stream it makes no difference whether the page says that more may follow.
+            if (page.last !== version && page.last !== 1 && page.last !== 40)
+              t.equal(page.isFull, isFull, JSON.stringify(query))
+          }
+        }
+      }
+    }
+    for (const query of [{ after: 0 }, { after: 50, upTo: 70 }, { after: 100 }, { before: 30 }]) {
+      for (const limit of [1, 100, 1_000]) {
+        const direction = 'before' in query ? 'backward' : 'forward'
+        const { head, events, isFull } = await log.readFeed({ ...query, direction, limit, maxBytes })
+        const page = await log.readFeedText({ ...query, direction, limit, maxBytes }, '\n')
+        t.equal(page.bytes.toString(), events.map(({ json }) => `${json}\n`).join(''))
+        t.same([page.head, page.count, page.last, page.isFull], [head, events.length, events.at(-1)?.at, isFull])
+      }
+    }
+  }
 })

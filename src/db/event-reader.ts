@@ -1,0 +1,178 @@
+// The reads of the event store on PostgreSQL, over the pool.
+
+import type { QueryArrayConfig } from 'pg'
+import type {
+  FeedPage,
+  FeedQuery,
+  PageText,
+  Separator,
+  StreamInfo,
+  StreamListQuery,
+  StreamPage,
+  StreamQuery,
+} from './event-log.ts'
+import { type CopyPlan, copyFeed, copyStream, EventRows } from './event-rows.ts'
+import { listStreamsStatement, streamInfoStatement } from './list-streams.ts'
+import { isWorthAnotherTry, translatePgError } from './pg-errors.ts'
+import type { MeasuredPool } from './pool.ts'
+import {
+  eventStatement,
+  feedStatement,
+  type PagePlan,
+  pageText,
+  type ReadPage,
+  readPage,
+  type Statement,
+  sizeOf,
+  streamStatement,
+} from './read-events.ts'
+import { quoteIdentifier } from './sql.ts'
+
+export class EventReader {
+  readonly #pool: MeasuredPool
+  readonly #schema: string
+  /** As the last page said; undefined before the first. */
+  #largestEventBytes: number | undefined
+  /** Versions of streams that were read; a hint, which may be outdated. */
+  readonly #lengths = new Map<string, number>()
+  /** Of the last page that came by COPY, per event; the next one is likely to need as much room. */
+  #lineBytes = USUAL_LINE_BYTES
+
+  constructor(pool: MeasuredPool, schema: string) {
+    this.#pool = pool
+    this.#schema = schema
+  }
+
+  async readStream(query: StreamQuery): Promise<StreamPage> {
+    const { head, events, isFull } = await this.#page(streamStatement(this.#schema, query, this.#largestEventBytes))
+    return { version: head, events, isFull }
+  }
+
+  async readFeed(query: FeedQuery): Promise<FeedPage> {
+    const { head, events, isFull } = await this.#page(feedStatement(this.#schema, query, this.#largestEventBytes))
+    return { head, events, isFull }
+  }
+
+  async readStreamText(query: StreamQuery, separator: Separator): Promise<PageText> {
+    const { limit, isMeasured } = sizeOf(query, this.#largestEventBytes)
+    if (isMeasured || query.types !== undefined || limit <= FIRST_EVENTS) {
+      const { version, events, isFull } = await this.readStream(query)
+      return pageText(events, version, isFull, separator)
+    }
+    const page = await this.#readLong({ ...query, limit }, separator)
+    if (this.#lengths.size >= MAX_LENGTHS) this.#lengths.clear()
+    this.#lengths.set(query.streamId, page.head)
+    return page
+  }
+
+  // A stream that was long the last time comes by one COPY. Of another one the first events come as lines, and only what
+  // is more than those by COPY.
+  async #readLong(query: StreamQuery, separator: Separator): Promise<PageText> {
+    if ((this.#lengths.get(query.streamId) ?? 0) > FIRST_EVENTS) {
+      const page = await this.#copy(copyStream(this.#schema, query), separator)
+      // Without an event there is no row that could tell the head.
+      if (page.count > 0) return page
+    }
+    const { version, events, isFull } = await this.readStream({ ...query, limit: FIRST_EVENTS })
+    const first = pageText(events, version, isFull, separator)
+    return first.isFull && first.last !== undefined ? this.#readRest(query, first, first.last, separator) : first
+  }
+
+  // What is below the head that was seen never changes, so the rest is of the same moment.
+  async #readRest(query: StreamQuery, first: PageText, last: number, separator: Separator): Promise<PageText> {
+    const isForward = query.direction === 'forward'
+    const end = isForward ? Math.min(first.head, query.toVersion ?? first.head) : 1
+    if (last === end) return { ...first, isFull: false }
+    const bounds = isForward ? { fromVersion: last + 1, toVersion: end } : { fromVersion: last - 1 }
+    const plan = copyStream(this.#schema, { ...query, ...bounds, limit: query.limit - first.count })
+    const rest = await this.#copy(plan, separator)
+    return {
+      head: first.head,
+      bytes: Buffer.concat([first.bytes, rest.bytes]),
+      count: first.count + rest.count,
+      last: rest.last ?? last,
+      isFull: rest.isFull,
+    }
+  }
+
+  async readFeedText(query: FeedQuery, separator: Separator): Promise<PageText> {
+    const { limit, isMeasured } = sizeOf(query, this.#largestEventBytes)
+    const plan = isMeasured ? undefined : copyFeed(this.#schema, { ...query, limit })
+    if (plan !== undefined) return this.#copy(plan, separator)
+    const { head, events, isFull } = await this.readFeed(query)
+    return pageText(events, head, isFull, separator)
+  }
+
+  async readEvent(eventId: string): Promise<string | null> {
+    const rows = await this.#rows(eventStatement(this.#schema, eventId))
+    return (rows[0]?.[0] as string | undefined) ?? null
+  }
+
+  async listStreams(query: StreamListQuery): Promise<StreamInfo[]> {
+    return (await this.#rows(listStreamsStatement(this.#schema, query))).map(streamInfo)
+  }
+
+  async readStreamInfo(streamId: string): Promise<StreamInfo | null> {
+    const rows = await this.#rows(streamInfoStatement(this.#schema, streamId))
+    return rows[0] === undefined ? null : streamInfo(rows[0])
+  }
+
+  async head(): Promise<number> {
+    const rows = await this.#rows({
+      name: 'annals_head',
+      text: `SELECT position FROM ${quoteIdentifier(this.#schema)}.annals_head`,
+      values: [],
+    })
+    return Number(rows[0]?.[0])
+  }
+
+  async #page(plan: PagePlan): Promise<ReadPage> {
+    const page = readPage(await this.#rows(plan), plan.limit)
+    this.#largestEventBytes = page.largestEventBytes
+    return page
+  }
+
+  async #copy(plan: CopyPlan, separator: Separator): Promise<PageText> {
+    const expectedBytes = this.#lineBytes * Math.min(plan.limit, 1_000)
+    const rows = await tried(() => this.#pool.copy(plan.text, () => new EventRows(plan, separator, expectedBytes)))
+    const { largestEventBytes, ...page } = rows.page()
+    if (largestEventBytes !== undefined) this.#largestEventBytes = largestEventBytes
+    if (page.count > 0) this.#lineBytes = Math.ceil(page.bytes.length / page.count) + 16
+    return page
+  }
+
+  async #rows(statement: Statement): Promise<(string | number | null)[][]> {
+    const { rows } = await tried(() => this.#pool.query(arrayQuery(this.#pool, statement)))
+    return rows as (string | number | null)[][]
+  }
+}
+
+// A read changes nothing, so one whose connection died is sent once more; not one that has waited in vain.
+async function tried<R>(read: () => Promise<R>): Promise<R> {
+  for (let isRetry = false; ; isRetry = true) {
+    try {
+      return await read()
+    } catch (error) {
+      if (isRetry || !isWorthAnotherTry(error)) throw translatePgError(error)
+    }
+  }
+}
+
+// So many events of a stream come by a prepared statement, and the rest by COPY, which can't be prepared: planning it takes
+// as long as the lines of about twenty events.
+const FIRST_EVENTS = 16
+const MAX_LENGTHS = 10_000
+// Room for one line before anything is known.
+const USUAL_LINE_BYTES = 512
+
+/** A statement whose rows come as arrays. Prepared ones belong to a session, which a pooler in transaction mode ends. */
+export function arrayQuery({ isPooled }: MeasuredPool, { name, text, values }: Statement): QueryArrayConfig {
+  return name !== undefined && !isPooled ? { name, text, values, rowMode: 'array' } : { text, values, rowMode: 'array' }
+}
+
+const streamInfo = (row: (string | number | null)[]): StreamInfo => ({
+  stream_id: row[0] as string,
+  version: Number(row[1]),
+  created_at: row[2] as string,
+  updated_at: row[3] as string,
+})
