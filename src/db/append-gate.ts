@@ -123,8 +123,7 @@ export class AppendGate<Answer> {
     void this.#deliver(batch)
   }
 
-  // The next batch leaves before this one is answered, so that the database works while the answers are written:
-  // at 64 connections that is a third more appends a second than the other way round.
+  // The next batch leaves before this one is answered, so that the database works while the answers are written.
   async #deliver(batch: Waiting<Answer>[]): Promise<void> {
     const answer = await this.#outcome(batch)
     this.#isSending = false

@@ -22,12 +22,7 @@ import type {
   StreamQuery,
 } from './event-log.ts'
 import { arrayQuery, EventReader } from './event-reader.ts'
-import {
-  isConnectionFailure,
-  isSerializationFailure,
-  isSurelyNotApplied,
-  translatePgError,
-} from './pg-errors.ts'
+import { isConnectionFailure, isSerializationFailure, isSurelyNotApplied, translatePgError } from './pg-errors.ts'
 import type { MeasuredPool } from './pool.ts'
 import { type Statement, storedEventsStatement } from './read-events.ts'
 import { replayOutcome, type StoredEvent } from './replay.ts'
