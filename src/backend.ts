@@ -243,6 +243,7 @@ function connect(
       store: { url: directUrl, schema },
       query: queryOf(admin),
     },
+    pgBin: settings.PG_BIN,
     onFailure: (kind, error) => logger.error({ err: error, kind }, 'a backup job did not succeed'),
   })
   const monitor = new HealthMonitor({

@@ -28,6 +28,8 @@ export interface BackupService {
 export interface BackupServiceOptions {
   /** Errors of `destination` are told to whoever asks, so it may be one that can't be had. */
   desk: Desk
+  /** Folder of PostgreSQL's programs; where it is absent they are looked for. */
+  pgBin?: string | undefined
   /** Told of every job that did not succeed. */
   onFailure(kind: JobKind, error: Error): void
 }
@@ -87,8 +89,9 @@ export class BackupJobs implements BackupService {
     work: (desk: Desk, context: JobContext & { onStarted(jobId: string): void }) => Promise<unknown>,
   ): Promise<string> {
     return new Promise((resolve, reject) => {
-      const context = { signal: this.#stopping.signal, progress() {}, log() {}, onStarted: resolve }
-      const done = work(this.#options.desk, context).then(
+      const { desk, pgBin } = this.#options
+      const context = { signal: this.#stopping.signal, progress() {}, log() {}, pgBin, onStarted: resolve }
+      const done = work(desk, context).then(
         () => {},
         (error: unknown) => {
           // After the start nobody hears the rejection; the job has it, and the log.
