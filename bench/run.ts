@@ -12,6 +12,7 @@ import { appendBatch } from './scenarios/append-batch.ts'
 import { appendEmmett } from './scenarios/append-emmett.ts'
 import { appendRoof } from './scenarios/append-roof.ts'
 import { appendSingle } from './scenarios/append-single.ts'
+import { backup } from './scenarios/backup.ts'
 import { conflictStorm } from './scenarios/conflict-storm.ts'
 import { delivery } from './scenarios/delivery.ts'
 import { feed } from './scenarios/feed.ts'
@@ -28,7 +29,7 @@ const SCENARIOS: Scenario[] = [
   ...[appendSingle, appendRoof, appendEmmett, appendBatch],
   ...[importEvents, feed, streamReads],
   ...[twoProcesses, hotStream, conflictStorm],
-  ...[delivery, growth, size, memory, start],
+  ...[backup, delivery, growth, size, memory, start],
 ]
 const MIN_ROUNDS = 5
 const OTHERS_WORTH_A_WARNING = 0.2

@@ -1,7 +1,7 @@
 // COPY, the fastest way into and out of PostgreSQL: by psql where it is installed, else by `pg-copy-streams`.
 
 import { execFile, spawn } from 'node:child_process'
-import { closeSync, createReadStream, openSync } from 'node:fs'
+import { closeSync, createReadStream, createWriteStream, openSync } from 'node:fs'
 import { Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { promisify } from 'node:util'
@@ -13,8 +13,8 @@ const LIMIT_MS = 600_000
 export interface Copy {
   /** What does it, in words. */
   client: string
-  /** Runs `COPY … TO STDOUT` and throws the rows away; seconds. */
-  out(statement: string): Promise<number>
+  /** Runs `COPY … TO STDOUT` into a file, or throws the rows away; seconds. */
+  out(statement: string, file?: string): Promise<number>
   /** Runs `COPY … FROM STDIN` with the rows of a file; seconds. */
   in(statement: string, file: string): Promise<number>
 }
@@ -28,22 +28,24 @@ export async function openCopy(databaseUrl: string): Promise<Copy> {
 }
 
 function byPsql(databaseUrl: string, version: string): Copy {
-  const run = async (statement: string, file = '/dev/null'): Promise<number> => {
-    const input = openSync(file, 'r')
+  const run = async (statement: string, from = '/dev/null', to = '/dev/null'): Promise<number> => {
+    const input = openSync(from, 'r')
+    const output = openSync(to, 'w')
     const startedAt = performance.now()
     try {
       await new Promise<void>((resolve, reject) => {
         const args = ['--no-psqlrc', '--quiet', '--set=ON_ERROR_STOP=1', `--command=${statement}`, databaseUrl]
-        const child = spawn('psql', args, { stdio: [input, 'ignore', 'inherit'], timeout: LIMIT_MS })
+        const child = spawn('psql', args, { stdio: [input, output, 'inherit'], timeout: LIMIT_MS })
         child.once('error', reject)
         child.once('exit', (code) => (code === 0 ? resolve() : reject(new Error(`psql failed: ${statement}`))))
       })
     } finally {
       closeSync(input)
+      closeSync(output)
     }
     return (performance.now() - startedAt) / 1000
   }
-  return { client: `psql ${version}`, out: (statement) => run(statement), in: run }
+  return { client: `psql ${version}`, out: (statement, file) => run(statement, undefined, file), in: run }
 }
 
 interface CopyStreams {
@@ -67,7 +69,10 @@ async function byStreams(databaseUrl: string): Promise<Copy> {
   const nowhere = () => new Writable({ write: (_chunk, _encoding, done) => done() })
   return {
     client: '`pg-copy-streams` from Node',
-    out: (statement) => timed((client) => pipeline(client.query(to(statement)), nowhere())),
+    out: (statement, file) =>
+      timed((client) =>
+        pipeline(client.query(to(statement)), file === undefined ? nowhere() : createWriteStream(file)),
+      ),
     in: (statement, file) => timed((client) => pipeline(createReadStream(file), client.query(from(statement)))),
   }
 }

@@ -1,9 +1,13 @@
-import { appendFileSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { appendFileSync, existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { readCatalogue } from '../../src/backup/catalogue.ts'
+import { openDestination } from '../../src/backup/destinations.ts'
 import type { Manifest } from '../../src/backup/manifest.ts'
 import { verifyBackup } from '../../src/backup/verify-backup.ts'
+import { startEmbeddedPostgres } from '../../src/db/embedded-postgres.ts'
+import { openEventStore } from '../../src/index.ts'
 import {
   appendRows,
   context,
@@ -14,7 +18,7 @@ import {
   newDesk,
   restore,
 } from '../support/backups.ts'
-import { createTestDatabase, runSql } from '../support/postgres.ts'
+import { createTestDatabase, POSTGRES_15, runSql, testFolder } from '../support/postgres.ts'
 
 const server = await createTestDatabase(t)
 
@@ -104,4 +108,72 @@ t.test('What was damaged is refused in words, and the target stays as it was', a
   t.match(again.message, /the store is not empty: it holds 500 rows in events, 2 rows in snapshots/)
   t.match(await failure(makeArchive(desk, 'backup_20200101_000000')), { kind: 'not_found' })
   t.match(await failure(makeArchive(desk, '../x')), { kind: 'refused', message: /is no id of a backup/ })
+})
+
+t.test('A backup under load shows one moment, with every event that was acknowledged before it', async (t) => {
+  const { desk, url } = await newDesk(t, server)
+  const store = await openEventStore({ databaseUrl: url })
+  t.teardown(() => store.close())
+  let acknowledged = 0
+  let isDone = false
+  const writers = Array.from({ length: 8 }, async (_, writer) => {
+    for (let i = 0; !isDone; i++) {
+      const { position } = await store.append(`load-${writer}-${i % 5}`, [{ type: 'A', data: { i } }, { type: 'B' }])
+      acknowledged = Math.max(acknowledged, position)
+    }
+  })
+  for (let base: string | undefined, round = 0; round < 4; round++) {
+    const before = acknowledged
+    const { id, contents } = await makeArchive(desk, base)
+    t.ok((contents?.head ?? 0) >= before, `${contents?.head} is not before ${before}`)
+    t.equal(contents?.events, contents?.head, 'positions have no hole')
+    base = id
+    if (round === 3)
+      t.match(await verifyBackup(desk, { id, level: 3 }, context()), { compared: contents?.head, backups: 4 })
+  }
+  isDone = true
+  await Promise.all(writers)
+})
+
+t.test('A backup that the disk has no room for leaves nothing that looks good', async (t) => {
+  const { desk, url } = await newDesk(t, server)
+  const small = testFolder(t)
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', small], { stdio: 'pipe' })
+  } catch {
+    return t.pass('a small disk', { skip: 'only root can make one' })
+  }
+  t.teardown(() => execFileSync('umount', [small]))
+  await runSql(
+    url,
+    `INSERT INTO events (stream_id, version, event_type, event_data)
+     SELECT 'large', i, 'X', convert_to(repeat(md5(i::text) || gen_random_uuid(), 20), 'UTF8') FROM generate_series(1, 500) AS i`,
+  )
+  const full = { ...desk, destination: openDestination(small) }
+  const error = await failure(makeArchive(full))
+  t.equal(error.kind, 'failed')
+  t.match(error.message, /no space left/)
+  t.same(readdirSync(small), [])
+  t.match((await readCatalogue(full)).entries, [{ state: 'failed', error: /no space left/ }])
+})
+
+const has15 = existsSync(POSTGRES_15)
+t.test('An archive of PostgreSQL 15 goes into 18', { skip: !has15 && 'PostgreSQL 15 is not installed' }, async (t) => {
+  const quiet = { info() {}, warn() {}, error() {} }
+  const start = async (binaries: { binaries?: string }) => {
+    const running = await startEmbeddedPostgres({
+      dataDir: testFolder(t),
+      log: quiet,
+      settings: { fsync: 'off' },
+      ...binaries,
+    })
+    t.teardown(() => running.stop())
+    return running
+  }
+  const [old, recent] = [await start({ binaries: POSTGRES_15 }), await start({})]
+  t.match([old.version, recent.version], [/^15\./, /^18\./])
+  const { desk } = await newDesk(t, { url: old.adminUrl, name: 'old' })
+  const { id } = await makeArchive(desk)
+  await restore(desk, id, recent.url)
+  t.same(await eventsOf(recent.url), await eventsOf(desk.store?.url as string))
 })

