@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { VERSION } from '../version.ts'
 import { backupCommand } from './backup.ts'
+import { drCommand } from './dr.ts'
 import { exportCommand } from './export.ts'
 import { importCommand } from './import.ts'
 import { migrateCommand } from './migrate.ts'
@@ -33,6 +34,7 @@ export function buildProgram(): Command {
     restoreCommand(),
     schedulesCommand(),
     walCommand(),
+    drCommand(),
     openapiCommand(),
   ]) {
     program.addCommand(command)

@@ -1,0 +1,96 @@
+// Steps that several scenarios have.
+
+import { type RowContents, readContents } from '../../db/backup/read-contents.ts'
+import { BEGIN_SNAPSHOT } from '../../db/backup/read-store.ts'
+import { connectToStore, type StoreAddress } from '../../db/backup/store-connection.ts'
+import { BackupError } from '../backup-error.ts'
+import { type CatalogueEntry, readCatalogue } from '../catalogue.ts'
+import type { Destination } from '../destination.ts'
+import type { Manifest } from '../manifest.ts'
+import { restoreBackup } from '../restore-backup.ts'
+import type { DrillContext, DrillStep } from './scenario.ts'
+
+/** Name of the cluster that the incident befalls, and of the one that replaces it. */
+export const OLD = 'old'
+export const NEW = 'new'
+
+/** The newest that passed a check and holds the events. @throws BackupError `not_found` */
+export async function newestVerified({ desk }: Pick<DrillContext, 'desk'>): Promise<CatalogueEntry> {
+  const { entries } = await readCatalogue(desk)
+  const found = entries.find(
+    ({ state, verified, type, destination }) =>
+      state === 'complete' && verified !== null && type === 'archive' && destination === desk.destination.name,
+  )
+  if (found !== undefined) return found
+  throw new BackupError(
+    'not_found',
+    `there is no verified archive in ${desk.destination.name}: run annals backup create and annals backup verify first`,
+  )
+}
+
+/** The newest at a place that is not the live store's own. */
+export async function newestAt(place: Destination): Promise<Manifest> {
+  const { backups } = await place.list()
+  const found = backups.map(({ manifest }) => manifest).findLast(({ type }) => type === 'archive')
+  if (found !== undefined) return found
+  throw new BackupError('not_found', `there is no archive in ${place.name}`)
+}
+
+/** Into a cluster that is made anew. */
+export async function rebuild(
+  context: DrillContext,
+  cluster: string,
+  from: { id: string; destination: Destination },
+  binaries?: string,
+): Promise<StoreAddress> {
+  await context.clusters.destroy(cluster)
+  const server = await context.clusters.start(cluster, binaries)
+  const target = { url: server.url, schema: 'public' }
+  await restoreBackup({ ...from, target, how: { mode: 'into', isForced: false } }, context)
+  return target
+}
+
+/** What a store holds, every row read and hashed. */
+export async function contentsOf(store: StoreAddress, context: DrillContext): Promise<RowContents> {
+  const client = await connectToStore(store, 'drill')
+  try {
+    await client.query(BEGIN_SNAPSHOT)
+    const onRows = (table: string, done: number) =>
+      context.progress({ step: `reading ${table}`, unit: 'events', done, total: null })
+    const tables = ['events', 'snapshots']
+    return (await readContents(client, store.schema, { tables, signal: context.signal, onRows })) as RowContents
+  } finally {
+    await client.end()
+  }
+}
+
+/** Keeps it for later steps, as plain values. */
+export function remember(context: DrillContext, { head, events, events_digest: digest }: RowContents): void {
+  Object.assign(context.facts, { head, events, digest })
+}
+
+/** @throws BackupError `different` when a store does not hold what was remembered */
+export function expectSame(context: DrillContext, found: RowContents): void {
+  const { head, events, digest } = context.facts
+  if (found.head === head && found.events === events && found.events_digest === digest) return
+  throw new BackupError('different', 'what came back is not what was there', {
+    evidence: [
+      `there were ${events} events up to ${head}, digest ${digest}`,
+      `there are ${found.events} up to ${found.head}, digest ${found.events_digest}`,
+    ],
+  })
+}
+
+/** Fills the cluster that the incident will befall, from the newest verified backup of the live store. */
+export const fillOld: DrillStep = {
+  title: 'A cluster of the drill is filled from the newest verified backup',
+  phase: 'prepare',
+  async run(context) {
+    const { id, verified } = await newestVerified(context)
+    const store = await rebuild(context, OLD, { id, destination: context.desk.destination })
+    const contents = await contentsOf(store, context)
+    remember(context, contents)
+    context.facts['backup'] = id
+    return `${id}, verified at level ${verified?.level}: ${contents.events} events up to position ${contents.head}`
+  },
+}

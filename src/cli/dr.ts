@@ -1,0 +1,55 @@
+// annals dr: how things stand, and drills that really happen to clusters of their own.
+
+import { Argument, Command } from 'commander'
+import { openDestination } from '../backup/destinations.ts'
+import { assess } from '../backup/drills/assess.ts'
+import { runDrill } from '../backup/drills/run-drill.ts'
+import { SCENARIOS } from '../backup/drills/scenarios.ts'
+import { readPolicy } from '../backup/policy/read-policy.ts'
+import { BACKUP_EXIT_CODES, type DeskOptions, withFiles, withStore } from './backup-context.ts'
+import { onDesk, print } from './backup-options.ts'
+import { commandSettings } from './target-database.ts'
+
+/** `annals dr assess|drill`. Errors carry the exit code. */
+export function drCommand(): Command {
+  return new Command('dr')
+    .description('disaster recovery: see how things stand, and practise on clusters of their own')
+    .addHelpText('after', BACKUP_EXIT_CODES)
+    .addCommand(assessCommand())
+    .addCommand(drillCommand())
+}
+
+function assessCommand(): Command {
+  return onDesk('assess', 'print as JSON what is known about disk, load, PostgreSQL, backups and objectives').action(
+    (options: DeskOptions) =>
+      withFiles(options, async (desk) => {
+        const settings = commandSettings()
+        const report = await assess(desk, { settings, policy: readPolicy(settings.BACKUP_POLICY_FILE) })
+        process.stdout.write(`${JSON.stringify(report, null, 2)}\n`)
+      }),
+  )
+}
+
+function drillCommand(): Command {
+  return onDesk('drill', 'run a scenario; one that was broken off is taken up again')
+    .addArgument(new Argument('<scenario>').choices(SCENARIOS.map(({ name }) => name)))
+    .option('--from-binaries <folder>', 'of an older PostgreSQL, with bin and lib in it, for upgrade')
+    .addHelpText('after', `\n${SCENARIOS.map(({ name, summary }) => `${name}: ${summary}`).join('\n')}`)
+    .action((scenario: string, options: DeskOptions & { fromBinaries?: string }) =>
+      withStore(options, async (desk, context) => {
+        const settings = commandSettings()
+        const { BACKUP_OFFSITE: place, BACKUP_POLICY_FILE: file, DRILL_DIR: root } = settings
+        const drilled = await runDrill(
+          {
+            ...{ scenario, desk, root, policy: readPolicy(file) },
+            offsite: place === undefined ? undefined : openDestination(place, settings),
+            options: options.fromBinaries === undefined ? {} : { fromBinaries: options.fromBinaries },
+          },
+          context,
+        )
+        const { rto_seconds: rto, rto_objective_seconds: objective, is_rto_met: isMet, report } = drilled
+        const words = `recovered in ${rto} s; the objective of ${objective} s is ${isMet ? 'met' : 'missed'}`
+        print(options, drilled, () => `${scenario}: ${words}\n${report}`)
+      }),
+    )
+}

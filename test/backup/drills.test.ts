@@ -1,0 +1,82 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { createBackup } from '../../src/backup/create-backup.ts'
+import { openDestination } from '../../src/backup/destinations.ts'
+import { verifyBackup } from '../../src/backup/verify-backup.ts'
+import { runMigrations } from '../../src/db/migrator.ts'
+import { createTestDatabase, runSql, testFolder } from '../support/postgres.ts'
+import { spawnAnnals } from '../support/service.ts'
+
+const context = { signal: new AbortController().signal, progress() {}, log() {} }
+
+t.test('Drills really happen, go on after a kill, and leave a report; the live store is not touched', async (t) => {
+  const { url } = await createTestDatabase(t)
+  await runMigrations(url)
+  await runSql(
+    url,
+    `INSERT INTO events (stream_id, version, event_type, event_data) SELECT 'a', i, 'Made', '{}' FROM generate_series(1, 500) AS i`,
+  )
+  const folder = testFolder(t)
+  const env = { DATABASE_URL: url, BACKUP_DIR: join(folder, 'backups'), DRILL_DIR: join(folder, 'drills') }
+  const drill = (...args: string[]) => spawnAnnals(t, ['dr', 'drill', ...args, '--json'], env)
+
+  const early = drill('lost-database')
+  t.equal(await early.exit, 4)
+  t.match(
+    early.stderr.join('\n'),
+    /there is no verified archive in .*: run annals backup create and annals backup verify first/,
+  )
+
+  const desk = { destination: openDestination(env.BACKUP_DIR), store: { url, schema: 'public' } }
+  const { id } = await createBackup(desk, { type: 'archive', options: {} }, context)
+  await verifyBackup(desk, { id, level: 1 }, context)
+  const live = 'SELECT md5(string_agg(e::text, chr(10) ORDER BY position)) FROM events e'
+  const before = await runSql(url, live)
+
+  const killed = drill('lost-database')
+  await killed.said('recover: ')
+  killed.process.kill('SIGKILL')
+  await killed.exit
+  const resumed = drill('lost-database')
+  t.equal(await resumed.exit, 0, resumed.stderr.join('\n'))
+  t.match(resumed.stderr.join('\n'), /going on with drill_\d+_lost-database, after 3 of 5 steps/)
+  const lost = JSON.parse(resumed.stdout.join('\n')) as { report: string; rto_seconds: number }
+  t.match(lost, { scenario: 'lost-database', is_rto_met: true, rto_objective_seconds: 7_200 })
+  t.ok(lost.rto_seconds > 0)
+  const report = readFileSync(lost.report, 'utf8')
+  for (const said of ['outcome | recovered', 'taken up again | 1 times', ': met', '500 events up to position 500']) {
+    t.ok(report.includes(said), said)
+  }
+  t.same(readdirSync(join(lost.report, '..')).toSorted(), ['report.md', 'state.json'], 'its clusters are gone')
+
+  // Those that take longer run with TEST_DRILLS=all.
+  const longer = process.env['TEST_DRILLS'] === 'all' ? ['kill-service', 'failover'] : []
+  for (const scenario of ['corrupted-page', ...longer]) {
+    const child = drill(scenario)
+    t.equal(await child.exit, 0, child.stderr.join('\n'))
+    t.match(JSON.parse(child.stdout.join('\n')), { scenario })
+  }
+  const upgrade = drill('upgrade')
+  t.equal(await upgrade.exit, 4)
+  t.match(upgrade.stderr.join('\n'), /it needs an older PostgreSQL: name its folder/)
+
+  const jobs = await runSql(
+    url,
+    `SELECT result->>'scenario' AS scenario FROM annals_jobs WHERE kind = 'drill' AND state = 'succeeded' ORDER BY 1`,
+  )
+  t.same(
+    jobs.map(({ scenario }) => scenario),
+    ['corrupted-page', 'lost-database', ...longer].toSorted(),
+  )
+  t.same(await runSql(url, live), before)
+
+  const assessed = spawnAnnals(t, ['dr', 'assess'], env)
+  t.equal(await assessed.exit, 0, assessed.stderr.join('\n'))
+  t.match(JSON.parse(assessed.stdout.join('\n')), {
+    postgresql: { is_reachable: true, head: 500 },
+    backups: { newest_verified: id, faults: [] },
+    objectives: { is_rpo_met: true },
+    machine: { disks: { data: { free_bytes: Number } } },
+  })
+})
