@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyBodyParser, FastifyInstance } from 'fastify'
 import { validationFailed } from '../errors.ts'
 
 /**
@@ -7,7 +7,7 @@ import { validationFailed } from '../errors.ts'
  */
 export function jsonBodies(app: FastifyInstance, parse: (body: Buffer) => unknown): void {
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser<Buffer>('*', { parseAs: 'buffer' }, (request, body, done) => {
+  const parser: FastifyBodyParser<Buffer> = (request, body, done) => {
     const { config, schema } = request.routeOptions
     const { bodyTypes, isBodyOptional } = config
     const needsBody = isBodyOptional !== true && (schema?.body !== undefined || bodyTypes !== undefined)
@@ -21,5 +21,7 @@ export function jsonBodies(app: FastifyInstance, parse: (body: Buffer) => unknow
     } catch (error) {
       done(error as Error, undefined)
     }
-  })
+  }
+  // By its name Fastify finds the usual type at once; for `*` it takes every header apart first.
+  for (const type of ['application/json', '*']) app.addContentTypeParser<Buffer>(type, { parseAs: 'buffer' }, parser)
 }
