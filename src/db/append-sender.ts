@@ -1,0 +1,226 @@
+// Batches of appends on their way to PostgreSQL, and what became of those that got no answer.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { PoolClient } from 'pg'
+import type { AppError } from '../errors.ts'
+import { AppendBatch, AS_TEXT, type BatchAnswer, type BatchOptions } from './append-events.ts'
+import { type BatchSender, outcomeUnknown } from './append-gate.ts'
+import { loneAppend, loneStatement, readLoneAnswer } from './append-one.ts'
+import { idsOf, readOutcome, requestsWithStoredIds } from './append-outcomes.ts'
+import type { AppendOutcome, AppendRequest } from './event-log.ts'
+import { arrayQuery } from './event-reader.ts'
+import { isConnectionFailure, isSerializationFailure, isSurelyNotApplied, translatePgError } from './pg-errors.ts'
+import type { MeasuredPool } from './pool.ts'
+import { type Statement, storedEventsStatement } from './read-events.ts'
+import type { StoredEvent } from './replay.ts'
+
+/** Or some ids of the request are stored already; what is stored under them tells a retry from a mistake. */
+export type GateAnswer =
+  | AppendOutcome
+  | { kind: 'ids_stored'; isOwn: boolean; stored: Promise<Map<string, StoredEvent>> }
+
+export interface AppendSenderOptions {
+  pool: MeasuredPool
+  schema: string
+  lockTimeoutMs: number
+  /** What a request has from its arrival on. */
+  requestTimeoutMs: number
+  /** An unknown outcome was settled, or could not be. */
+  settled(isKnown: boolean): void
+  /** Answers those who wait behind the batch and were not sent. */
+  refuseQueue(error: AppError): void
+}
+
+const MAX_SERIALIZATION_RETRIES = 5
+const SETTLE_PAUSE_MS = 50
+const SETTLE_PATIENCE_MS = 1_000
+const UNIQUE_VIOLATION = '23505'
+const LEAST_LOCK_TIMEOUT_MS = 100
+
+export class AppendSender implements BatchSender<GateAnswer> {
+  readonly #options: AppendSenderOptions
+  readonly #pool: MeasuredPool
+  readonly #batch: AppendBatch
+  /** The connection of the last batch, when another one may follow at once. */
+  #held: PoolClient | undefined
+
+  constructor(options: AppendSenderOptions) {
+    this.#options = options
+    this.#pool = options.pool
+    this.#batch = new AppendBatch(options.schema)
+  }
+
+  async send(requests: AppendRequest[], deadlineAt: number): Promise<GateAnswer[]> {
+    for (let retry = 0; ; retry++) {
+      const client = this.#take() ?? (await this.#connect())
+      try {
+        const answer = await this.#execute(client, requests, {
+          lookUpAll: false,
+          lockTimeoutMs: this.#lockBudget(deadlineAt),
+        })
+        return this.#answers(requests, answer, false)
+      } catch (error) {
+        if (!isSurelyNotApplied(error)) return await this.#settle(requests, deadlineAt, backendOf(client), error)
+        // A backend that was ended before it took the batch up: once more, on another connection.
+        if (isConnectionFailure(error) && retry === 0) continue
+        const translated = translatePgError(error)
+        // The pool has left the server that only reads; maybe a primary is there by now.
+        if (translated.code === 'database_read_only' && retry === 0) continue
+        if (translated.code !== 'busy' || retry >= MAX_SERIALIZATION_RETRIES || !isSerializationFailure(error))
+          throw translated
+      }
+    }
+  }
+
+  // The wait for the gate and for a connection counts: who waits longest waits for one lock time-out in all, not two.
+  #lockBudget(deadlineAt: number): number {
+    const waitedMs = performance.now() - (deadlineAt - this.#options.requestTimeoutMs)
+    return Math.max(LEAST_LOCK_TIMEOUT_MS, Math.round(this.#options.lockTimeoutMs - waitedMs))
+  }
+
+  async #execute(client: PoolClient, requests: AppendRequest[], options: BatchOptions): Promise<BatchAnswer> {
+    try {
+      const answer =
+        (await this.#executeLone(client, requests, options)) ?? (await this.#executeBatch(client, requests, options))
+      this.#keep(client)
+      return answer
+    } catch (error) {
+      client.release(isSurelyNotApplied(error) ? undefined : (error as Error))
+      throw error
+    }
+  }
+
+  async #executeBatch(client: PoolClient, requests: AppendRequest[], options: BatchOptions): Promise<BatchAnswer> {
+    const rows = await this.#textRows(client, this.#batch.statement(requests, options))
+    return this.#batch.answer(rows[0] as string[])
+  }
+
+  // Undefined: nothing was stored, and the batch statement has to say why. Behind a pooler it also has to set the lock
+  // time-out, which is the session's everywhere else.
+  async #executeLone(client: PoolClient, requests: AppendRequest[], options: BatchOptions) {
+    const append = this.#pool.isPooled || options.lookUpAll ? undefined : loneAppend(requests)
+    if (append === undefined) return undefined
+    try {
+      const [row] = await this.#textRows(client, loneStatement(this.#options.schema, append))
+      return row === undefined ? undefined : readLoneAnswer(row)
+    } catch (error) {
+      if ((error as { code?: string }).code === UNIQUE_VIOLATION) return undefined
+      throw error
+    }
+  }
+
+  async #textRows(client: PoolClient, statement: Statement): Promise<string[][]> {
+    const { rows } = await client.query({ ...arrayQuery(this.#pool, statement), types: AS_TEXT })
+    return rows as string[][]
+  }
+
+  // The connection stays with the gate from batch to batch, because giving it back and asking for it again would let
+  // the answers of the last batch be written first. Others who wait for one have it in between.
+  #keep(client: PoolClient): void {
+    if (this.#pool.canStay(client)) this.#held = client
+    else client.release()
+  }
+
+  #take(): PoolClient | undefined {
+    const client = this.#held
+    this.#held = undefined
+    return client
+  }
+
+  #connect(): Promise<PoolClient> {
+    return this.#pool.connect().catch((error: unknown) => {
+      throw translatePgError(error)
+    })
+  }
+
+  /** Gives the connection back. */
+  rest(): void {
+    this.#take()?.release()
+  }
+
+  /**
+   * The batch was sent and no answer came. What is stored of it is looked up, which works even where answers of appends
+   * get lost one after another. The rest is sent again with all its ids looked up: the lock on the head makes it wait
+   * for a first one that still runs, and an id can't be stored twice.
+   */
+  async #settle(requests: AppendRequest[], deadlineAt: number, backend: number, cause: unknown): Promise<GateAnswer[]> {
+    const startedAt = performance.now()
+    const settled = new Map<AppendRequest, GateAnswer>()
+    while (performance.now() < deadlineAt) {
+      try {
+        // A backend that hangs with the head locked would hold up the settling, and every append after it.
+        await this.#pool.query(END_BACKEND, [backend]).catch(() => {})
+        const stored = await this.#lookUp(requests.filter((request) => !settled.has(request)).flatMap(idsOf))
+        for (const request of requests) {
+          if (!idsOf(request).every((id) => stored.has(id))) continue
+          settled.set(request, { kind: 'ids_stored', isOwn: isOwnOnly(request), stored: Promise.resolve(stored) })
+        }
+        const open = requests.filter((request) => !settled.has(request))
+        if (open.length > 0) {
+          const again = { lookUpAll: true, lockTimeoutMs: this.#options.lockTimeoutMs }
+          const answer = await this.#execute(await this.#pool.connect(), open, again)
+          this.#answers(open, answer, true).forEach((each, i) => settled.set(open[i] as AppendRequest, each))
+        }
+        this.#options.settled(true)
+        return requests.map((request) => settled.get(request) as GateAnswer)
+      } catch (caught) {
+        const error = translatePgError(caught)
+        // A standby may lack what the old primary has stored: it can't tell.
+        const isReadOnly = error.code === 'database_read_only'
+        // Those who wait behind it were not sent. When it takes long they learn what is the matter.
+        const takesLong = performance.now() - startedAt > SETTLE_PATIENCE_MS
+        if (isReadOnly || (takesLong && error.status === 503)) this.#options.refuseQueue(error)
+        if (isReadOnly) break
+        await sleep(SETTLE_PAUSE_MS)
+      }
+    }
+    this.#options.settled(false)
+    throw outcomeUnknown(cause)
+  }
+
+  /** The answers of a batch; one query looks up all ids that were found stored, and the gate does not wait for it. */
+  #answers(requests: AppendRequest[], answer: BatchAnswer, isSettling: boolean): GateAnswer[] {
+    const storedRequests = requestsWithStoredIds(requests, answer)
+    const stored = storedRequests.size === 0 ? NOTHING_STORED : this.#lookUp([...storedRequests].flatMap(idsOf))
+    // Each request awaits it for itself; until then a failure must not count as unhandled.
+    stored.catch(() => {})
+    let condition = 0
+    return requests.map((request) => {
+      const first = condition
+      condition += request.appends.length + request.checks.length
+      if (!storedRequests.has(request)) return readOutcome(request, answer, first)
+      return { kind: 'ids_stored', isOwn: isSettling && isOwnOnly(request), stored }
+    })
+  }
+
+  async #lookUp(ids: string[]): Promise<Map<string, StoredEvent>> {
+    const { text, values } = storedEventsStatement(this.#options.schema, ids)
+    const { rows } = await this.#pool.query({ text, values })
+    return new Map(rows.map((row) => [row.event_id as string, storedEvent(row)]))
+  }
+}
+
+// Only a backend of this process: behind a pooler the number may be someone else's.
+const END_BACKEND = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+  WHERE pid = $1 AND pid <> pg_backend_pid() AND application_name = current_setting('application_name')`
+
+const backendOf = (client: PoolClient): number => (client as unknown as { processID: number | null }).processID ?? 0
+
+/** Ids that were made here can only be stored by the batch that is being settled. */
+const isOwnOnly = ({ appends }: AppendRequest): boolean =>
+  appends.every(({ events }) => events.every(({ hasClientId }) => !hasClientId))
+
+const NOTHING_STORED = Promise.resolve(new Map<string, StoredEvent>())
+
+const storedEvent = (row: Record<string, unknown>): StoredEvent => ({
+  position: Number(row['position']),
+  streamId: row['stream_id'] as string,
+  version: Number(row['version']),
+  id: row['event_id'] as string,
+  type: row['event_type'] as string,
+  data: row['event_data'] as Buffer,
+  isJson: row['is_json'] as boolean,
+  contentType: row['content_type'] as string | null,
+  metadata: row['metadata'] as string | null,
+  createdAt: row['created_at'] as string,
+})
