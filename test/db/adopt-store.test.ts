@@ -277,7 +277,8 @@ t.test('Events inserted by plain SQL get an id and contiguous positions, whateve
   await contiguous(5, 'rows that are there already')
   await insert(`('c', 1, 'T', ''), ('c', 1, 'T', ''), ('c', 2, 'T', '')`, 'ON CONFLICT DO NOTHING')
   await contiguous(7, 'the same row twice in one statement')
-  await insert(`('a', 1, 'U', '')`, 'ON CONFLICT (stream_id, version) DO UPDATE SET event_type = excluded.event_type')
+  const upsert = 'ON CONFLICT (stream_id, version) DO UPDATE SET event_type = excluded.event_type'
+  await t.rejects(insert(`('a', 1, 'U', '')`, upsert), { code: '23001' }, 'what is stored is not changed')
   await contiguous(7, 'an upsert')
   const own = 'c0ffee00-0000-4000-8000-000000000001'
   const withId = 'stream_id, version, event_type, event_data, event_id'
