@@ -128,6 +128,6 @@ t.test('the data volume is full', { skip: isVolumeAbsent }, async (t) => {
     { appends: /^(201|database_full)$/, reads: /^200$/, recoverMs: 1_000 },
   )
   t.match(await appendTo(url, 'large', large), { status: 201 })
-  t.match(await ask(`${url}/health`), { body: { status: 'ok' } })
+  await until(async () => (await ask(`${url}/health`)).body['status'] === 'ok')
   await checkFeed(t, url, observer.stored)
 })

@@ -67,6 +67,7 @@ interface Sample {
   isApplied?(): Promise<boolean>
 }
 
+const NO_BACKUP = 'backup_20260101_000000'
 const event = () => ({ id: randomUUID(), type: 'Happened', data: { a: 1 } })
 
 /** One request per route, each about things of its own (`n`); what it needs is made before. */
@@ -109,6 +110,16 @@ function samples(call: Call): Record<string, (n: string) => Promise<Sample> | Sa
     'GET /streams': plain('/streams?limit=5'),
     'GET /snapshots/coverage': plain('/snapshots/coverage?limit=5'),
     'GET /consumers': plain('/consumers'),
+    'GET /integrity': plain('/integrity?limit=100'),
+    'GET /schedules': plain('/schedules'),
+    'GET /backups': plain('/backups'),
+    'GET /backups/types': plain('/backups/types'),
+    // A job goes on behind its request, where the next sample's faults would meet it: these ask for what is not there.
+    'GET /backups/{id}': plain(`/backups/${NO_BACKUP}`),
+    'POST /backups': () => ({ path: '/backups', body: { type: 'archive', since: NO_BACKUP } }),
+    'POST /backups/{id}/verify': () => ({ path: `/backups/${NO_BACKUP}/verify`, body: {} }),
+    'POST /backups/{id}/test': () => ({ path: `/backups/${NO_BACKUP}/test` }),
+    'GET /jobs/{id}': plain(`/jobs/${randomUUID()}`),
     'GET /events': plain('/events?limit=5'),
     'POST /streams/{stream_id}/events': (n) => ({
       path: `/streams/${n}/events`,

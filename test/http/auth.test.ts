@@ -67,6 +67,7 @@ const SCOPES: Record<string, string[]> = {
   'GET /pool': ['admin'],
   'GET /pool/sizing': ['admin'],
   'GET /integrity': ['admin'],
+  'GET /schedules': ['admin'],
   'GET /backups': ['admin'],
   'POST /backups': ['admin'],
   'GET /backups/types': ['admin'],
