@@ -6,11 +6,10 @@ import { BackupError } from '../backup/backup-error.ts'
 import { type Recovered, recover } from '../backup/recovery/recover.ts'
 import { type OnTarget, readTarget } from '../backup/recovery/recovery-target.ts'
 import { inTransaction } from '../backup/transaction.ts'
-import { fetchCommand } from '../backup/wal/wal-configuration.ts'
+import { fetchCommand, thisProgram } from '../backup/wal/wal-configuration.ts'
 import { renewEpoch } from '../db/backup/write-store.ts'
 import { BACKUP_EXIT_CODES, type DeskOptions, withFiles, withStore } from './backup-context.ts'
 import { count } from './progress.ts'
-import { thisProgram } from './wal.ts'
 
 interface PitrOptions extends DeskOptions {
   to: string

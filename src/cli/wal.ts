@@ -2,7 +2,7 @@
 
 import { Command } from 'commander'
 import { archiveFile, fetchFile } from '../backup/wal/archive-file.ts'
-import { walConfiguration } from '../backup/wal/wal-configuration.ts'
+import { thisProgram, walConfiguration } from '../backup/wal/wal-configuration.ts'
 import { throwInsteadOfExit } from './throw-instead-of-exit.ts'
 
 const EXIT_CODES = `
@@ -45,6 +45,3 @@ export function walProgram(): Command {
   throwInsteadOfExit(program)
   return program
 }
-
-/** How to start Annals once more, from wherever. */
-export const thisProgram = (): string[] => [process.execPath, ...process.execArgv, process.argv[1] ?? '']

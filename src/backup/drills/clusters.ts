@@ -30,6 +30,14 @@ export class Clusters {
     return join(existsSync(moved) ? realpathSync(moved) : this.dataDir(name), 'postgres')
   }
 
+  /** A folder beside the data, which the server's user can reach too; a server that a killed drill left on it is stopped. */
+  async beside(name: string, what: string): Promise<string> {
+    const folder = `${this.dataFolder(name)}-${what}`
+    const left = findPostmaster(folder)
+    if (left !== undefined) await stopPostmaster(left, STOP_MS)
+    return folder
+  }
+
   /** Makes it at the first time; one that a killed drill left running is taken over. */
   async start(name: string, binaries?: string): Promise<EmbeddedPostgres> {
     const known = this.#running.get(name)
@@ -72,7 +80,7 @@ export class Clusters {
     await this.destroy(standby)
     await this.stop(primary)
     const from = this.dataFolder(primary)
-    const folder = `${from}-${standby}`
+    const folder = await this.beside(primary, standby)
     rmSync(folder, { recursive: true, force: true })
     cpSync(from, folder, { recursive: true, preserveTimestamps: true })
     const { adminUrl } = await this.start(primary)

@@ -1,5 +1,6 @@
 // Steps that several scenarios have.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type RowContents, readContents } from '../../db/backup/read-contents.ts'
 import { BEGIN_SNAPSHOT } from '../../db/backup/read-store.ts'
 import { connectToStore, type StoreAddress } from '../../db/backup/store-connection.ts'
@@ -13,6 +14,21 @@ import type { DrillContext, DrillStep } from './scenario.ts'
 /** Name of the cluster that the incident befalls, and of the one that replaces it. */
 export const OLD = 'old'
 export const NEW = 'new'
+
+const PATIENCE_MS = 60_000
+const POLL_MS = 50
+
+/** @throws BackupError when it does not become so */
+export async function waitFor(
+  what: string,
+  { signal }: Pick<DrillContext, 'signal'>,
+  isSo: () => boolean | Promise<boolean>,
+): Promise<void> {
+  for (const deadline = Date.now() + PATIENCE_MS; Date.now() < deadline; await sleep(POLL_MS, undefined, { signal })) {
+    if (await isSo()) return
+  }
+  throw new BackupError('failed', `${what} did not happen within ${PATIENCE_MS / 1000} s`)
+}
 
 /** The newest that passed a check and holds the events. @throws BackupError `not_found` */
 export async function newestVerified({ desk }: Pick<DrillContext, 'desk'>): Promise<CatalogueEntry> {

@@ -1,22 +1,11 @@
 // The primary dies; its standby takes over with all that it had replayed.
 
-import { setTimeout as sleep } from 'node:timers/promises'
 import { answers, promote, replayLag } from '../../db/backup/standby.ts'
 import { BackupError } from '../backup-error.ts'
-import { contentsOf, expectSame, fillOld, OLD } from './drill-steps.ts'
-import type { DrillContext, Scenario } from './scenario.ts'
+import { contentsOf, expectSame, fillOld, OLD, waitFor } from './drill-steps.ts'
+import type { Scenario } from './scenario.ts'
 
 const STANDBY = 'standby'
-const PATIENCE_MS = 60_000
-const POLL_MS = 50
-
-/** @throws BackupError when it does not become so */
-async function wait(what: string, { signal }: DrillContext, isSo: () => Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + PATIENCE_MS; Date.now() < deadline; await sleep(POLL_MS, undefined, { signal })) {
-    if (await isSo()) return
-  }
-  throw new BackupError('failed', `${what} did not happen within ${PATIENCE_MS / 1000} s`)
-}
 
 /** All in one step: what runs and what was promoted can't be taken up half way. */
 export const failover: Scenario = {
@@ -31,7 +20,7 @@ export const failover: Scenario = {
         const { clusters, facts } = context
         const standby = await clusters.startStandby(OLD, STANDBY)
         const { adminUrl } = await clusters.start(OLD)
-        await wait('replication', context, async () => (await replayLag(adminUrl)) === 0)
+        await waitFor('replication', context, async () => (await replayLag(adminUrl)) === 0)
         const killedAt = performance.now()
         await clusters.kill(OLD)
         if (await answers(adminUrl)) throw new BackupError('failed', 'the primary still answers')

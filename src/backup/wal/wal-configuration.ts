@@ -10,6 +10,9 @@ export interface WalPaths {
   archive: string
 }
 
+/** How to start Annals once more, from wherever. */
+export const thisProgram = (): string[] => [process.execPath, ...process.execArgv, process.argv[1] ?? '']
+
 /** @throws WalError for a folder that would be looked for in another place by the server */
 export function walConfiguration(paths: WalPaths): string {
   return `# PostgreSQL's log, archived by Annals for recovery to any moment. Restart the server after adding this.
