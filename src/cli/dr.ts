@@ -32,7 +32,9 @@ function assessCommand(): Command {
 
 function drillCommand(): Command {
   return onDesk('drill', 'run a scenario; one that was broken off is taken up again')
-    .addArgument(new Argument('<scenario>').choices(SCENARIOS.map(({ name }) => name)))
+    .addArgument(
+      new Argument('<scenario>', 'what happens to the cluster of the drill').choices(SCENARIOS.map(({ name }) => name)),
+    )
     .option('--from-binaries <folder>', 'of an older PostgreSQL, with bin and lib in it, for upgrade')
     .addHelpText('after', `\n${SCENARIOS.map(({ name, summary }) => `${name}: ${summary}`).join('\n')}`)
     .action((scenario: string, options: DeskOptions & { fromBinaries?: string }) =>

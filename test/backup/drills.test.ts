@@ -5,6 +5,7 @@ import { createBackup } from '../../src/backup/create-backup.ts'
 import { openDestination } from '../../src/backup/destinations.ts'
 import { verifyBackup } from '../../src/backup/verify-backup.ts'
 import { runMigrations } from '../../src/db/migrator.ts'
+import { DEBIAN_BIN, isDebianPostgresAbsent, startDebianPostgres } from '../support/debian-postgres.ts'
 import { createTestDatabase, runSql, testFolder } from '../support/postgres.ts'
 import { spawnAnnals } from '../support/service.ts'
 
@@ -61,6 +62,11 @@ t.test('Drills really happen, go on after a kill, and leave a report; the live s
   t.equal(await upgrade.exit, 4)
   t.match(upgrade.stderr.join('\n'), /it needs an older PostgreSQL: name its folder/)
 
+  const empty = testFolder(t)
+  const pitr = spawnAnnals(t, ['dr', 'drill', 'pitr'], { ...env, PG_BIN: empty })
+  t.equal(await pitr.exit, 4)
+  t.match(pitr.stderr.join('\n'), /pg_basebackup is not in PG_BIN .*: install PostgreSQL \d+'s programs/)
+
   const jobs = await runSql(
     url,
     `SELECT result->>'scenario' AS scenario FROM annals_jobs WHERE kind = 'drill' AND state = 'succeeded' ORDER BY 1`,
@@ -80,3 +86,41 @@ t.test('Drills really happen, go on after a kill, and leave a report; the live s
     machine: { disks: { data: { free_bytes: Number } } },
   })
 })
+
+t.test(
+  'A drill recovers to just before a bad event, with the programs of the live server',
+  { skip: isDebianPostgresAbsent },
+  async (t) => {
+    const live = await startDebianPostgres(t)
+    await runMigrations(live.url)
+    await runSql(
+      live.url,
+      `INSERT INTO events (stream_id, version, event_type, event_data) SELECT 'a', i, 'Made', '{}' FROM generate_series(1, 500) AS i`,
+    )
+    const folder = testFolder(t)
+    const env = {
+      ...{ DATABASE_URL: live.url, BACKUP_DIR: join(folder, 'backups'), DRILL_DIR: join(folder, 'drills') },
+      PG_BIN: DEBIAN_BIN,
+    }
+    const desk = { destination: openDestination(env.BACKUP_DIR), store: { url: live.url, schema: 'public' } }
+    const { id } = await createBackup(desk, { type: 'archive', options: {} }, context)
+    await verifyBackup(desk, { id, level: 1 }, context)
+
+    const child = spawnAnnals(t, ['dr', 'drill', 'pitr', '--json'], env)
+    t.equal(await child.exit, 0, child.stderr.join('\n'))
+    const { report, ...drilled } = JSON.parse(child.stdout.join('\n')) as { report: string }
+    t.match(drilled, { scenario: 'pitr', is_rto_met: true, rto_seconds: Number })
+    const text = readFileSync(report, 'utf8')
+    for (const said of [
+      /outcome \| recovered/,
+      /lost \| 3 events/,
+      /annals wal archive has put [0-9A-F]{24} into the archive/,
+      // 500 of the backup and 100 that only the log had.
+      /600 events up to position 600, digest \S+; no drill_\d+_pitr@101; epoch (\S+) became (?!\1)/,
+    ]) {
+      t.match(text, said)
+    }
+    t.same(readdirSync(join(report, '..')).toSorted(), ['report.md', 'state.json'], 'its clusters are gone')
+    t.same(await runSql(live.url, 'SELECT count(*)::int AS events FROM events'), [{ events: 500 }])
+  },
+)

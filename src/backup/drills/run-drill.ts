@@ -35,7 +35,7 @@ export interface Drilled {
 /** One that was broken off is taken up again. @throws BackupError, and the report says how far it came */
 export async function runDrill(order: DrillOrder, context: JobContext): Promise<Drilled> {
   const scenario = scenarioOf(order.scenario)
-  const refusal = scenario.refusal?.({ options: order.options })
+  const refusal = await scenario.refusal?.({ ...context, desk: order.desk, options: order.options })
   if (refusal !== undefined) throw new BackupError('refused', refusal)
   const root = resolve(order.root)
   const definition = { kind: 'drill', backupId: null, request: { scenario: scenario.name } } as const

@@ -26,6 +26,9 @@ export interface DrillOptions {
   fromBinaries?: string
 }
 
+/** What is known before anything is begun. */
+export type Refusable = Pick<DrillContext, 'desk' | 'options' | 'pgBin' | 'signal'>
+
 export interface DrillStep {
   title: string
   phase: Phase
@@ -37,6 +40,6 @@ export interface Scenario {
   name: string
   summary: string
   /** Why it can't run here, in words. */
-  refusal?(context: Pick<DrillContext, 'options'>): string | undefined
+  refusal?(context: Refusable): string | undefined | Promise<string | undefined>
   steps: readonly DrillStep[]
 }

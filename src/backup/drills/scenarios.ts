@@ -5,10 +5,11 @@ import { corruptedPage } from './corrupted-page.ts'
 import { failover } from './failover.ts'
 import { killService } from './kill-service.ts'
 import { lostDatabase } from './lost-database.ts'
+import { pitr } from './pitr.ts'
 import type { Scenario } from './scenario.ts'
 import { upgrade } from './upgrade.ts'
 
-export const SCENARIOS: readonly Scenario[] = [lostDatabase, corruptedPage, killService, failover, upgrade]
+export const SCENARIOS: readonly Scenario[] = [lostDatabase, corruptedPage, killService, failover, pitr, upgrade]
 
 /** @throws BackupError `refused` */
 export function scenarioOf(name: string): Scenario {
