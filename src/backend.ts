@@ -244,6 +244,7 @@ function connect(
       query: queryOf(admin),
     },
     pgBin: settings.PG_BIN,
+    pgbackrestRepository: settings.BACKUP_PGBACKREST_DIR,
     onFailure: (kind, error) => logger.error({ err: error, kind }, 'a backup job did not succeed'),
   })
   const monitor = new HealthMonitor({

@@ -76,6 +76,11 @@ export const Settings = Type.Object({
   PG_BIN: Type.Optional(
     text('Folder of `pg_dump` and the like. Absent: they are looked for on `PATH` and where packages put them.'),
   ),
+  BACKUP_PGBACKREST_DIR: Type.Optional(
+    text(
+      'Folder that pgBackRest keeps backups and the log in; an absolute path, which the owner of the server can reach.',
+    ),
+  ),
   BACKUP_OFFSITE: Type.Optional(
     text('Second place for backups, away from this machine: `s3://bucket/prefix`, `restic:REPOSITORY`, or a folder.'),
   ),

@@ -30,6 +30,8 @@ export interface BackupServiceOptions {
   desk: Desk
   /** Folder of PostgreSQL's programs; where it is absent they are looked for. */
   pgBin?: string | undefined
+  /** Folder of pgBackRest's repository. */
+  pgbackrestRepository?: string | undefined
   /** Told of every job that did not succeed. */
   onFailure(kind: JobKind, error: Error): void
 }
@@ -89,8 +91,11 @@ export class BackupJobs implements BackupService {
     work: (desk: Desk, context: JobContext & { onStarted(jobId: string): void }) => Promise<unknown>,
   ): Promise<string> {
     return new Promise((resolve, reject) => {
-      const { desk, pgBin } = this.#options
-      const context = { signal: this.#stopping.signal, progress() {}, log() {}, pgBin, onStarted: resolve }
+      const { desk, pgBin, pgbackrestRepository } = this.#options
+      const context = {
+        ...{ signal: this.#stopping.signal, progress() {}, log() {}, onStarted: resolve },
+        ...{ pgBin, pgbackrestRepository },
+      }
       const done = work(desk, context).then(
         () => {},
         (error: unknown) => {

@@ -6,7 +6,7 @@ import { lstat, readdir } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { BackupError, describeCause } from './backup-error.ts'
 import type { JobContext, OpenBackup } from './driver.ts'
-import { MANIFEST_FILE, type ManifestFile, sizeOf } from './manifest.ts'
+import { bytesOf, MANIFEST_FILE, type ManifestFile } from './manifest.ts'
 
 const READ_BYTES = 1024 * 1024
 
@@ -27,7 +27,7 @@ export async function checkFiles({ manifest, folder }: OpenBackup, context: JobC
     }
     const sha256 = await hashFile(path, context.signal, (bytes) => {
       done += bytes
-      context.progress({ step: `checking ${manifest.id}`, unit: 'bytes', done, total: sizeOf(manifest) })
+      context.progress({ step: `checking ${manifest.id}`, unit: 'bytes', done, total: bytesOf(manifest.files) })
     })
     if (sha256 !== file.sha256) {
       throw new BackupError(

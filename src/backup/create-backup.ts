@@ -12,6 +12,7 @@ import type { BackupDriver, CreateOptions, JobContext } from './driver.ts'
 import { driverOf } from './drivers.ts'
 import { MANIFEST_FILE, type Manifest, manifestHash, manifestText, sizeOf } from './manifest.ts'
 import { openChain } from './open-chain.ts'
+import { PGBACKREST } from './pgbackrest/details.ts'
 import { type JobCatalogue, runJob } from './run-job.ts'
 
 export interface BackupRequest {
@@ -30,6 +31,9 @@ export async function createBackup(
   const driver = driverOf(request.type)
   if (request.since !== undefined && !driver.isIncremental) {
     throw new BackupError('refused', `a backup of type ${driver.type} can't add to another one`)
+  }
+  if (request.options.kind !== undefined && driver.type !== PGBACKREST) {
+    throw new BackupError('refused', `--kind is for --type ${PGBACKREST}`)
   }
   if (desk.store === undefined) throw new BackupError('refused', 'there is no database to back up: set DATABASE_URL')
   const definition = { kind: 'create', backupId: null, request: { ...request } } as const

@@ -24,6 +24,8 @@ export interface JobContext {
   log(line: string): void
   /** Folder of PostgreSQL's programs; where it is absent they are looked for. */
   pgBin?: string | undefined
+  /** Folder of pgBackRest's repository. */
+  pgbackrestRepository?: string | undefined
 }
 
 /** A backup whose files lie in a folder of this machine. The folder is read, never written. */
@@ -37,6 +39,8 @@ export interface CreateOptions {
   format?: 'custom' | 'plain'
   gzip?: boolean
   tables?: string[]
+  /** Of pgBackRest. */
+  kind?: 'full' | 'diff' | 'incr'
 }
 
 export interface CreateRequest extends JobContext {

@@ -3,11 +3,18 @@
 import { archiveDriver } from './archive/archive-driver.ts'
 import { BackupError } from './backup-error.ts'
 import type { BackupDriver } from './driver.ts'
+import { pgbackrestDriver } from './pgbackrest/pgbackrest-driver.ts'
 import { baseBackupDriver } from './physical/base-backup-driver.ts'
 import { DUMP_DRIVERS } from './postgres-tools/dump-driver.ts'
 import { globalsDriver } from './postgres-tools/globals-driver.ts'
 
-export const DRIVERS: readonly BackupDriver[] = [archiveDriver, ...DUMP_DRIVERS, globalsDriver, baseBackupDriver]
+export const DRIVERS: readonly BackupDriver[] = [
+  archiveDriver,
+  ...DUMP_DRIVERS,
+  globalsDriver,
+  baseBackupDriver,
+  pgbackrestDriver,
+]
 
 /** @throws BackupError `refused` */
 export function driverOf(type: string): BackupDriver {

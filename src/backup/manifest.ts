@@ -65,7 +65,13 @@ export const manifestText = (manifest: Manifest): string => `${JSON.stringify(ma
 export const manifestHash = (text: string): string => createHash('sha256').update(text).digest('hex')
 
 /** Bytes of all files. */
-export const sizeOf = ({ files }: Manifest): number => files.reduce((sum, { bytes }) => sum + bytes, 0)
+export const bytesOf = (files: readonly ManifestFile[]): number => files.reduce((sum, { bytes }) => sum + bytes, 0)
+
+/** Bytes of a backup: of its files, and of what it added to a repository that is not Annals' own. */
+export function sizeOf({ files, details }: Manifest): number {
+  const { repository_bytes: elsewhere } = details
+  return bytesOf(files) + (typeof elsewhere === 'number' ? elsewhere : 0)
+}
 
 /**
  * Reads a manifest that came from outside. Every name in it is safe afterwards.

@@ -19,7 +19,7 @@ export interface RetentionPlan {
 type Entry = Pick<CatalogueEntry, 'id' | 'type' | 'started_at' | 'base' | 'verified'>
 
 /** Types that WAL is replayed onto: the log of any moment needs one that is older. */
-const WAL_BASES: readonly string[] = ['physical']
+const WAL_BASES: readonly string[] = ['physical', 'pgbackrest']
 
 const DAY_MS = 86_400_000
 

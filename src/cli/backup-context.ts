@@ -100,7 +100,11 @@ export async function withFiles(options: DeskOptions, work: (desk: Desk, context
   })
 }
 
-const withPrograms = (context: JobContext, settings: Settings): JobContext => ({ ...context, pgBin: settings.PG_BIN })
+const withPrograms = (context: JobContext, settings: Settings): JobContext => ({
+  ...context,
+  pgBin: settings.PG_BIN,
+  pgbackrestRepository: settings.BACKUP_PGBACKREST_DIR,
+})
 
 function asCommandError(error: unknown, signal: AbortSignal): Error {
   if (error instanceof CommanderError || error instanceof SettingsError) return error

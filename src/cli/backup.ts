@@ -41,12 +41,13 @@ function createCommand(): Command {
     .addOption(new Option('--format <format>', 'of a dump').choices(['custom', 'plain']))
     .option('--gzip', 'compress a plain dump')
     .option('--tables <names>', 'tables of a dump, separated by commas', (text: string) => text.split(','))
+    .addOption(new Option('--kind <kind>', 'of pgBackRest; full when absent').choices(['full', 'diff', 'incr']))
     .action(async (options: DeskOptions & CreateOptions & { type: string; since?: string }) => {
-      const { type, since, format, gzip, tables } = options
+      const { type, since, format, gzip, tables, kind } = options
       const request = {
         type,
         ...(since !== undefined && { since }),
-        options: { ...(format && { format }), ...(gzip && { gzip }), ...(tables && { tables }) },
+        options: { ...(format && { format }), ...(gzip && { gzip }), ...(tables && { tables }), ...(kind && { kind }) },
       }
       await withStore(options, async (desk, context) => {
         const manifest = await createBackup(desk, request, context)

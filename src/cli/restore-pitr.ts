@@ -30,11 +30,17 @@ ${BACKUP_EXIT_CODES}`
 export function pitrCommand(): Command {
   return new Command('pitr')
     .description(
-      'recover the whole server to a moment, into a new data folder, from a physical backup and archived WAL',
+      'recover the whole server to a moment, into a new data folder, from a physical backup or one of pgBackRest and archived WAL',
     )
     .requiredOption('--to <folder>', 'for the new data; absent or empty')
-    .option('--wal <folder>', 'archive of `annals wal archive`; without it there is only what the backup itself has')
-    .option('--base <id>', 'of a physical backup; default: the newest from before the target')
+    .option(
+      '--wal <folder>',
+      'archive of `annals wal archive`; without it there is what pgBackRest archived, or only what a physical backup itself has',
+    )
+    .option(
+      '--base <id>',
+      'of a backup of type physical or pgbackrest; default: the newest physical one from before the target',
+    )
     .option('--target-time <time>', 'for instance 2026-01-15T09:30:00Z; what was committed then is in')
     .option('--target-lsn <lsn>', 'a place of the log, for instance 0/16B3748; what was committed there is in')
     .option('--target-event <event>', 'stream@version, for instance order-123@57; it is not in, all before it is')

@@ -3152,6 +3152,8 @@ export interface operations {
                     format?: "custom" | "plain";
                     /** @description Compress a plain dump. */
                     gzip?: boolean;
+                    /** @description Of pgBackRest. */
+                    kind?: "full" | "diff" | "incr";
                     /** @description Of a dump. */
                     tables?: string[];
                 };

@@ -108,6 +108,9 @@ export const NewBackupSchema = Type.Object(
     since: Type.Optional(Type.String({ pattern: BACKUP_ID, description: 'Only what came after this backup.' })),
     format: Type.Optional(Type.Union([Type.Literal('custom'), Type.Literal('plain')], { description: 'Of a dump.' })),
     gzip: Type.Optional(Type.Boolean({ description: 'Compress a plain dump.' })),
+    kind: Type.Optional(
+      Type.Union([Type.Literal('full'), Type.Literal('diff'), Type.Literal('incr')], { description: 'Of pgBackRest.' }),
+    ),
     tables: Type.Optional(
       Type.Array(Type.String({ pattern: '^[a-z_][a-z0-9_]{0,62}$' }), {
         minItems: 1,

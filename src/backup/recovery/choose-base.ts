@@ -3,6 +3,7 @@
 import { BackupError } from '../backup-error.ts'
 import type { Destination } from '../destination.ts'
 import type { Manifest } from '../manifest.ts'
+import { PGBACKREST } from '../pgbackrest/details.ts'
 import { baseBackupDetails } from '../physical/base-backup-details.ts'
 import { PHYSICAL } from '../physical/base-backup-driver.ts'
 import { lsnNumber, type RecoveryTarget } from './recovery-target.ts'
@@ -11,16 +12,19 @@ import { lsnNumber, type RecoveryTarget } from './recovery-target.ts'
 export async function listBases(destination: Destination, id: string | undefined): Promise<Manifest[]> {
   if (id !== undefined) {
     const { manifest } = await destination.find(id)
-    if (manifest.type === PHYSICAL) return [manifest]
+    if (manifest.type === PHYSICAL || manifest.type === PGBACKREST) return [manifest]
     throw new BackupError(
       'refused',
-      `${id} is of type ${manifest.type}; a recovery starts from one of type ${PHYSICAL}`,
+      `${id} is of type ${manifest.type}; a recovery starts from one of type ${PHYSICAL} or ${PGBACKREST}`,
     )
   }
   const { backups } = await destination.list()
   const bases = backups.map(({ manifest }) => manifest).filter(({ type }) => type === PHYSICAL)
   if (bases.length > 0) return bases.toSorted((a, b) => (a.id < b.id ? 1 : -1))
-  throw new BackupError('not_found', `there is no backup of type ${PHYSICAL} in ${destination.name}`)
+  throw new BackupError(
+    'not_found',
+    `there is no backup of type ${PHYSICAL} in ${destination.name}; name one of type ${PGBACKREST} with --base`,
+  )
 }
 
 /** @throws BackupError `refused` when all are too new */

@@ -15,6 +15,8 @@ import type { Destination } from '../destination.ts'
 import type { JobContext } from '../driver.ts'
 import type { Manifest } from '../manifest.ts'
 import { openChain } from '../open-chain.ts'
+import { PGBACKREST } from '../pgbackrest/details.ts'
+import { archiveGet, restoreBase } from '../pgbackrest/restore-base.ts'
 import { baseBackupDetails, onlyBase } from '../physical/base-backup-details.ts'
 import { unpackBase } from '../physical/unpack-base.ts'
 import { runJob } from '../run-job.ts'
@@ -29,7 +31,7 @@ export interface RecoverOrder {
   base?: string
   /** For the new data; absent or empty. */
   folder: string
-  /** For postgresql.conf; undefined: only the log that is in the base backup. */
+  /** For postgresql.conf; undefined: the log of pgBackRest's repository, or only what is in the base backup. */
   restoreCommand: string | undefined
   target: RecoveryTarget
   onTarget: OnTarget
@@ -142,7 +144,12 @@ async function recoverTo(site: Site, base: Manifest, event: LocatedEvent | undef
   ).catch((error: unknown) => {
     throw explain(error, target)
   })
-  if (onTarget !== 'promote') await leaveInRecovery(site, { ...settings, recovery_target_action: onTarget })
+  if (onTarget !== 'promote')
+    await leaveInRecovery(site, {
+      restore_command: restoreCommand(site, base),
+      ...settings,
+      recovery_target_action: onTarget,
+    })
   return recovered
 }
 
@@ -161,17 +168,19 @@ function targetSettings(target: RecoveryTarget, event: LocatedEvent | undefined)
 }
 
 async function onServer<T>(
-  { folder, user, order, context }: Site,
+  site: Site,
   base: Manifest,
   { settings, step }: { settings: Record<string, string>; step: string },
   work: (server: RecoveryServer, progress: (state: { lsn: string | null }) => void) => Promise<T>,
 ): Promise<T> {
+  const { folder, user, order, context } = site
   const details = baseBackupDetails(base)
   const chain = await openChain(order.destination, base.id, context)
   try {
     const backup = onlyBase(chain.backups)
     await checkFiles(backup, context)
-    await unpackBase(backup, folder, context)
+    if (base.type === PGBACKREST) await restoreBase(backup, folder, user, context)
+    else await unpackBase(backup, folder, context)
   } finally {
     await chain.release()
   }
@@ -191,7 +200,7 @@ async function onServer<T>(
       database: base.database,
     },
     // Without a command recovery is refused; this one has nothing.
-    settings: { restore_command: order.restoreCommand ?? 'false', ...settings },
+    settings: { restore_command: restoreCommand(site, base), ...settings },
   })
   try {
     const start = lsnNumber(details.start_lsn)
@@ -222,10 +231,14 @@ async function checkObjects({ url, schema }: { url: string; schema: string }): P
     throw new BackupError('different', `the schema ${schema} is not as the migrations make it`, { evidence })
 }
 
+function restoreCommand({ folder, order, context }: Site, base: Manifest): string {
+  if (order.restoreCommand !== undefined) return order.restoreCommand
+  return base.type === PGBACKREST ? archiveGet(folder, context) : 'false'
+}
+
 /** The server that is started on the folder comes to the same place, and does there what was asked for. */
-async function leaveInRecovery({ folder, order }: Site, settings: Record<string, string>): Promise<void> {
-  const all = { restore_command: order.restoreCommand ?? 'false', ...settings }
-  const lines = Object.entries(all).map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'`)
+async function leaveInRecovery({ folder }: Site, settings: Record<string, string>): Promise<void> {
+  const lines = Object.entries(settings).map(([name, value]) => `${name} = '${value.replaceAll("'", "''")}'`)
   await appendFile(join(folder, 'postgresql.auto.conf'), `${lines.join('\n')}\n`)
 }
 

@@ -36,7 +36,10 @@ export class ScheduleService {
     this.#options = options
     this.#active = activeSchedules(work)
     if (settings.SCHEDULES === 'off') return
-    const context = { pgBin: settings.PG_BIN, progress() {}, log: (line: string) => logger.info(line) }
+    const context = {
+      ...{ pgBin: settings.PG_BIN, pgbackrestRepository: settings.BACKUP_PGBACKREST_DIR },
+      ...{ progress() {}, log: (line: string) => logger.info(line) },
+    }
     this.#scheduler = new Scheduler({
       ...{ store, timezone: policy.timezone, schedules: this.#active },
       run: (schedule, signal) => runSchedule(schedule, work, { ...context, signal }),

@@ -34,9 +34,14 @@ export const fetchCommand = (paths: WalPaths): string => command(paths, ['wal', 
 // PostgreSQL hands the line to a shell and puts the names in, which are letters and digits. All else is quoted here.
 function command({ program, archive }: WalPaths, words: string[]): string {
   if (!isAbsolute(archive)) throw new WalError(`the folder for the log has to be an absolute path: ${archive}`, 4)
+  return settingCommand([...program, ...words, archive])
+}
+
+/** A program with its arguments as the settings for commands take it. */
+export function settingCommand(words: readonly string[]): string {
   const quote = (word: string) =>
     /^%[fp]$/.test(word) ? `"${word}"` : `'${word.replaceAll("'", `'\\''`).replaceAll('%', '%%')}'`
-  return [...program, ...words, archive].map((word) => (/^[\w/.-]+$/.test(word) ? word : quote(word))).join(' ')
+  return words.map((word) => (/^[\w/.=-]+$/.test(word) ? word : quote(word))).join(' ')
 }
 
 const quoteSetting = (text: string): string => `'${text.replaceAll("'", "''")}'`

@@ -35,6 +35,28 @@ export async function readServer(client: pg.Client): Promise<ServerVersion> {
   return rows[0] as ServerVersion
 }
 
+/** Where the server has its files and its socket, and what it does with its log. */
+export interface ServerFiles {
+  data_directory: string
+  port: string
+  /** The first of them. */
+  socket_folder: string
+  database: string
+  archive_mode: string
+  archive_command: string
+}
+
+/** For roles that may read all settings. */
+export async function readServerFiles(client: pg.Client): Promise<ServerFiles> {
+  const { rows } = await client.query<ServerFiles>(
+    `SELECT current_setting('data_directory') AS data_directory, current_setting('port') AS port,
+       trim(split_part(current_setting('unix_socket_directories'), ',', 1)) AS socket_folder,
+       current_database() AS database, current_setting('archive_mode') AS archive_mode,
+       current_setting('archive_command') AS archive_command`,
+  )
+  return rows[0] as ServerFiles
+}
+
 /** A table, view or sequence that somebody made. */
 export interface Relation {
   schema: string
