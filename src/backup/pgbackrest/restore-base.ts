@@ -27,9 +27,14 @@ export async function restoreBase(
   await run(program, 'restore', [`--set=${label}`, '--type=none', `--pg1-path=${folder}`])
 }
 
-/** For `restore_command`. */
-export const archiveGet = (folder: string, context: JobContext): string =>
-  settingCommand([
+/**
+ * For `restore_command`. pgBackRest ends with 1 where the log does; PostgreSQL would take any other failure up to 125 for
+ * that too, so it is told one that stops the recovery.
+ */
+export function archiveGet(folder: string, context: JobContext): string {
+  const get = settingCommand([
     ...['pgbackrest', `--config=${configOf(context)}`, `--stanza=${STANZA}`, `--pg1-path=${folder}`],
     ...['archive-get', '%f', '%p'],
   ])
+  return `${get} || { test $? -eq 1 && exit 1; exit 200; }`
+}
