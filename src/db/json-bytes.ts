@@ -1,5 +1,4 @@
-// Pieces of JSON written as bytes into one growing buffer: what a line of text costs when it is put together from
-// strings is five times as much.
+// Pieces of JSON written as bytes into one growing buffer, so that stored bytes pass through without becoming text.
 
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
