@@ -2,8 +2,8 @@
 
 import { createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'
-import { createInterface } from 'node:readline'
 import type { Dump, History, Operation, Run } from './history.ts'
+import { linesOf } from './lines.ts'
 
 const FORMAT = 'annals-history'
 const VERSION = 1
@@ -49,7 +49,7 @@ export async function readHistory(path: string): Promise<History> {
   const refuse = (why: string) => new HistoryFileError(`${path} can't be judged: ${why}`)
   let n = 0
   let isWhole = false
-  for await (const text of createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY })) {
+  for await (const text of linesOf(createReadStream(path))) {
     n++
     const line = parse(text)
     if (line === undefined) throw refuse(`line ${n} is not one of a history`)

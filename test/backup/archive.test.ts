@@ -147,7 +147,8 @@ t.test('A backup that the disk has no room for leaves nothing that looks good', 
   await runSql(
     url,
     `INSERT INTO events (stream_id, version, event_type, event_data)
-     SELECT 'large', i, 'X', convert_to(repeat(md5(i::text) || gen_random_uuid(), 20), 'UTF8') FROM generate_series(1, 500) AS i`,
+     SELECT 'large', i, 'X', convert_to((SELECT string_agg(gen_random_uuid()::text || n || i, '') FROM generate_series(1, 20) AS n), 'UTF8')
+       FROM generate_series(1, 500) AS i`,
   )
   const full = { ...desk, destination: openDestination(small) }
   const error = await failure(makeArchive(full))

@@ -65,7 +65,7 @@ t.test(
       [lines.slice(0, -2).join('\n'), /cut off/],
       [lines.slice(1).join('\n'), /first line/],
       [`${lines[0]}\nnothing\n`, /line 2 is not one of a history/],
-      [(lines[0] as string).replace('"version":1', '"version":2'), /version 2/],
+      [`${(lines[0] as string).replace('"version":1', '"version":2')}\n`, /version 2/],
       ['', /cut off/],
     ]
     for (const [text, why] of damaged) {
@@ -125,6 +125,7 @@ t.test('annals prove tells what it did and what it leaves, and fails on a file t
       ...lines.slice(1, at),
       ...lines.slice(at + 1, -1),
       JSON.stringify({ end: { ...counts, entries: counts.entries - 1 } }),
+      '',
     ].join('\n'),
   )
   const [text, json] = [

@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { loadSettings } from '../../src/config.ts'
 import { openLog } from '../../src/logger.ts'
@@ -56,7 +57,7 @@ export function spawnAnnals(t: Teardown, args: string[], env: Environment = {}, 
     ...(cwd === undefined ? {} : { cwd }),
   })
   const lines = { stdout: [] as string[], stderr: [] as string[] }
-  createInterface({ input: child.stdout }).on('line', (line) => lines.stdout.push(line))
+  eachLine(child.stdout, (line) => lines.stdout.push(line))
   const errors = createInterface({ input: child.stderr }).on('line', (line) => lines.stderr.push(line))
   const exit = once(child, 'close').then(([code, signal]) => (code ?? signal) as number | NodeJS.Signals)
   t.teardown(async () => {
@@ -76,6 +77,17 @@ export function spawnAnnals(t: Teardown, args: string[], env: Environment = {}, 
       })
     },
   }
+}
+
+/** Divides at line feeds alone: readline of Node 24 also does at U+2028, which is part of an event's line. */
+function eachLine(input: Readable, onLine: (line: string) => void): void {
+  let rest = ''
+  input.setEncoding('utf8').on('data', (text: string) => {
+    const lines = (rest + text).split('\n')
+    rest = lines.pop() ?? ''
+    for (const line of lines) onLine(line)
+  })
+  input.on('end', () => rest !== '' && onLine(rest))
 }
 
 /** `annals serve` as a process; resolves when it listens. */

@@ -9,7 +9,7 @@ import { createGunzip } from 'node:zlib'
 import { asBackupError, BackupError } from '../backup-error.ts'
 import type { JobContext, OpenBackup } from '../driver.ts'
 import { findProgram } from '../postgres-tools/find-program.ts'
-import { runProgram } from '../postgres-tools/run-program.ts'
+import { hasProgramLeft, runProgram } from '../postgres-tools/run-program.ts'
 import { baseBackupDetails } from './base-backup-details.ts'
 
 const BASE = 'base.tar.gz'
@@ -49,8 +49,10 @@ async function unpack(file: string, folder: string, { signal, progress }: JobCon
   const args = ['--extract', '--file=-', `--directory=${folder}`, '--no-same-owner']
   const [read, written] = await Promise.allSettled([filled, runProgram(tar, { args, signal, input })])
   signal.throwIfAborted()
-  if (read.status === 'rejected' || written.status === 'rejected') {
-    const error = read.status === 'rejected' ? read.reason : (written as PromiseRejectedResult).reason
+  // tar leaves at the end of the archive, whether or not it has read the zeros behind it.
+  const isRead = read.status === 'fulfilled' || hasProgramLeft(read.reason)
+  if (!isRead || written.status === 'rejected') {
+    const error = isRead ? (written as PromiseRejectedResult).reason : (read as PromiseRejectedResult).reason
     const { message, evidence } = asBackupError(error)
     throw new BackupError('damaged', `${file} can't be unpacked: ${message}`, { cause: error, evidence })
   }

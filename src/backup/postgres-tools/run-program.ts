@@ -26,6 +26,10 @@ export interface RunRequest {
   onLine?(line: string): void
 }
 
+/** Whether a stream broke because the program at its other end closed it. */
+export const hasProgramLeft = ({ code }: NodeJS.ErrnoException): boolean =>
+  code === 'EPIPE' || code === 'ERR_STREAM_PREMATURE_CLOSE'
+
 /** @throws BackupError `failed` with the last lines that it said; the reason of the signal when that stopped it */
 export async function runProgram({ name, path }: { name: string; path: string }, request: RunRequest): Promise<void> {
   const { signal } = request
@@ -64,7 +68,7 @@ export async function runProgram({ name, path }: { name: string; path: string },
         () => undefined,
         (error: NodeJS.ErrnoException) => {
           // The program went away first: its exit code says why.
-          if (error.code === 'EPIPE' || error.code === 'ERR_STREAM_PREMATURE_CLOSE') return undefined
+          if (hasProgramLeft(error)) return undefined
           child.kill('SIGTERM')
           return error
         },
