@@ -8,7 +8,8 @@ import type { BackupPolicy, Schedule } from '../backup/policy/policy.ts'
 import { readPolicy } from '../backup/policy/read-policy.ts'
 import { nextDue } from '../backup/schedules/due.ts'
 import { cronJobs, crontab, type KubernetesOptions, s3Lifecycle } from '../backup/schedules/for-others.ts'
-import { activeSchedules, runSchedule } from '../backup/schedules/run-schedule.ts'
+import { runNow } from '../backup/schedules/run-now.ts'
+import { activeSchedules } from '../backup/schedules/run-schedule.ts'
 import { BACKUP_EXIT_CODES, type DeskOptions, withStore } from './backup-context.ts'
 import { print } from './backup-options.ts'
 import { table } from './table.ts'
@@ -75,7 +76,7 @@ function runCommand(): Command {
           throw new BackupError('not_found', `there is no schedule ${name}; those that are: ${known}`)
         }
         const place = offsite === undefined ? undefined : openDestination(offsite, commandSettings())
-        await runSchedule(schedule, { store, policy, local, offsite: place }, context)
+        await runNow(schedule, { store, policy, local, offsite: place }, context)
         process.stdout.write(`the schedule ${name} is done\n`)
       }),
     )

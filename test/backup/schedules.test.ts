@@ -273,6 +273,15 @@ t.test('The policy is written for cron, Kubernetes and buckets', async (t) => {
   const env = { DATABASE_URL: store.url, BACKUP_DIR: join(testFolder(t), 'backups') }
   const run = spawnAnnals(t, ['schedules', 'run', 'daily'], env)
   t.equal(await run.exit, 0, run.stderr.join('\n'))
+  const noted = async () =>
+    runSql(store.url, 'SELECT name, state, error, due_at = started_at AS is_now FROM annals_schedules')
+  t.same(await noted(), [{ name: 'daily', state: 'succeeded', error: null, is_now: true }], 'GET /schedules tells it')
+  const failing = spawnAnnals(t, ['schedules', 'run', 'daily'], {
+    ...env,
+    BACKUP_DIR: `${import.meta.filename}/nowhere`,
+  })
+  t.equal(await failing.exit, 4)
+  t.match(await noted(), [{ name: 'daily', state: 'failed', error: /nowhere/ }])
   const unknown = spawnAnnals(t, ['schedules', 'run', 'hourly'], env)
   t.equal(await unknown.exit, 4)
   t.match(unknown.stderr.join('\n'), /there is no schedule hourly; those that are: daily, weekly-full, prune/)

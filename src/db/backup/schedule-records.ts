@@ -1,4 +1,5 @@
-// annals_schedules: what each schedule ran for last. Whoever writes to it is the leader, and holds the lock.
+// annals_schedules: what each schedule ran for last. The leader, who holds the lock, writes to it; and
+// who runs a schedule by hand, once it has ended.
 
 import { createHash } from 'node:crypto'
 import type pg from 'pg'
