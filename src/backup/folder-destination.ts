@@ -4,6 +4,7 @@
 import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { makeFolders } from '../make-folders.ts'
 import { BackupError, describeCause } from './backup-error.ts'
 import { backupIdOf, checkBackupId } from './backup-id.ts'
 import type { Destination, FoundBackup, FoundBackups, Staged } from './destination.ts'
@@ -40,24 +41,29 @@ export function folderDestination(path: string): Destination {
 
 /** Ids have seconds, so of two that begin in one second the other takes the next. */
 async function stage(root: string): Promise<Staged> {
+  try {
+    makeFolders(root)
+  } catch (cause) {
+    throw unwritable(root, cause)
+  }
   for (let attempt = 0; attempt < NAME_ATTEMPTS; attempt++) {
     const id = backupIdOf(new Date())
     const folder = join(root, `.${id}.partial`)
     try {
-      await mkdir(root, { recursive: true })
       await mkdir(folder, { mode: 0o700 })
       const names = await readdir(root)
       if (!names.includes(id)) return staged(root, id, folder)
       await rm(folder, { recursive: true })
     } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') {
-        throw new BackupError('refused', `${root} can't be written: ${describeCause(cause)}`, { cause })
-      }
+      if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw unwritable(root, cause)
     }
     await sleep(200)
   }
   throw new BackupError('refused', `no name could be had in ${root}`)
 }
+
+const unwritable = (root: string, cause: unknown): BackupError =>
+  new BackupError('refused', `${root} can't be written: ${describeCause(cause)}`, { cause })
 
 const staged = (root: string, id: string, folder: string): Staged => ({
   id,

@@ -16,6 +16,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { SettingsError } from '../config.ts'
+import { makeFolders } from '../make-folders.ts'
 import { findBinaries } from './embedded-binaries.ts'
 import { checkMajor, DATABASE, makeData, openWay, type Places, placesOf, SUPERUSER } from './embedded-folder.ts'
 import { type FolderLock, lockFolder } from './folder-lock.ts'
@@ -96,7 +97,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
 
 function makeFolder(dataDir: string): void {
   try {
-    mkdirSync(dataDir, { recursive: true })
+    makeFolders(dataDir)
   } catch (cause) {
     throw new SettingsError(
       `DATA_DIR: ${dataDir} can't be made (${(cause as NodeJS.ErrnoException).code}): set DATA_DIR to a folder that this ` +

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import t from 'tap'
 import { readCatalogue, readJobs } from '../../src/backup/catalogue.ts'
+import { openDestination } from '../../src/backup/destinations.ts'
 import { confirmRestore, listKeptStores, revertRestore } from '../../src/backup/kept-stores.ts'
 import { testBackup } from '../../src/backup/test-backup.ts'
 import { verifyBackup } from '../../src/backup/verify-backup.ts'
@@ -9,6 +10,7 @@ import { describeSchema } from '../../src/db/schema-description.ts'
 import { openEventStore } from '../../src/index.ts'
 import { appendRows, context, eventsOf, failure, makeArchive, newDesk, restore } from '../support/backups.ts'
 import { createTestDatabase, runSql } from '../support/postgres.ts'
+import { appendTo, ask, startTestService, until } from '../support/service.ts'
 
 const server = await createTestDatabase(t)
 
@@ -115,6 +117,33 @@ t.test(
   },
 )
 
+t.test('Over HTTP appends are told to come again while a store is replaced, and the service stays ready', async (t) => {
+  const { desk, url } = await newDesk(t, server)
+  const backup = await makeArchive(desk)
+  await appendRows(url, 100)
+  const service = await startTestService(t, { DATABASE_URL: url })
+  await until(async () => (await ask(`${service.url}/health/ready`)).status === 200)
+  // Holds up the swap, so that there is time to ask.
+  const reader = new pg.Client({ connectionString: url })
+  await reader.connect()
+  await reader.query('BEGIN; SELECT count(*) FROM events')
+  const restoring = restore(desk, backup.id, url, { mode: 'replace' })
+  await until(async () => (await appendTo(service.url, 'new')).status === 503)
+  for (let i = 0; i < 3; i++) {
+    const { status, body, headers } = await appendTo(service.url, 'new')
+    t.match({ status, body }, { status: 503, body: { code: 'busy', retryable: true, outcome: 'not_applied' } })
+    t.match(headers.get('retry-after'), /^[1-9]\d*$/)
+    t.match(await ask(`${service.url}/streams/order-1/events?limit=1`), { status: 200, body: { version: Number } })
+    t.match(await ask(`${service.url}/health/ready`), { status: 200, body: { status: 'ready' } })
+    t.equal((await ask(`${service.url}/health/live`)).status, 200)
+  }
+  await reader.query('COMMIT')
+  await reader.end()
+  await restoring
+  t.match(await appendTo(service.url, 'new'), { status: 201, body: { position: 501, version: 1 } }, 'the store goes on')
+  t.match(await ask(`${service.url}/health/ready`), { status: 200 })
+})
+
 t.test('Events alone bring the rest back to their head, and tables alone leave the events', async (t) => {
   const { desk, url } = await newDesk(t, server)
   const backup = await makeArchive(desk)
@@ -204,6 +233,14 @@ t.test('The drill restores the newest verified backup into a scratch, and drops 
     { kind: 'test', state: 'succeeded' },
   ])
   t.same(await runSql(url, `SELECT datname FROM pg_database WHERE datname LIKE 'annals\\_scratch\\_%'`), [])
+})
+
+t.test('A place where no folder can be made is refused in words', async (t) => {
+  const { desk } = await newDesk(t, server)
+  for (const place of ['/proc/annals', '/proc/annals/backups', import.meta.filename]) {
+    const error = await failure(makeArchive({ ...desk, destination: openDestination(place) }))
+    t.match(error, { kind: 'refused', message: new RegExp(`^${place} can't be written: `) })
+  }
 })
 
 t.test('A restore that is stopped leaves the target as it was, and another job is refused meanwhile', async (t) => {
