@@ -39,7 +39,7 @@ export function pitrCommand(): Command {
     )
     .option(
       '--base <id>',
-      'of a backup of type physical or pgbackrest; default: the newest physical one from before the target',
+      'of a backup of type physical or pgbackrest; default: the newest from before the target, of pgBackRest when there is no --wal',
     )
     .option('--target-time <time>', 'for instance 2026-01-15T09:30:00Z; what was committed then is in')
     .option('--target-lsn <lsn>', 'a place of the log, for instance 0/16B3748; what was committed there is in')
@@ -50,8 +50,8 @@ export function pitrCommand(): Command {
     .addHelpText('after', HELP)
     .action(async (options: PitrOptions) => {
       const { targetTime: time, targetLsn: lsn, targetEvent: event } = options
-      const target = readTarget({ ...(time && { time }), ...(lsn && { lsn }), ...(event && { event }) })
       await withFiles(options, async ({ destination }, context) => {
+        const target = readTarget({ ...(time && { time }), ...(lsn && { lsn }), ...(event && { event }) })
         const restoreCommand =
           options.wal === undefined
             ? undefined

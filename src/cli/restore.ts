@@ -47,22 +47,25 @@ export function restoreCommand(): Command {
       .addHelpText('after', MODES + BACKUP_EXIT_CODES)
       .action((id: string, stream: string | undefined, options: RestoreOptions) => {
         const { into } = options
-        if (into === undefined) throw new BackupError('refused', 'say with --into which database it goes into')
-        return withFiles({ ...options, databaseUrl: into }, async ({ destination, store }, context) => {
-          const target = store as NonNullable<typeof store>
-          const { manifest, outcome } = await restoreBackup(
-            { id, destination, target, how: howOf(options, stream) },
-            context,
-          )
-          const lines = Object.entries(outcome).map(
-            ([name, value]) => `  ${name.replaceAll('_', ' ')}: ${[value].flat().join('; ')}`,
-          )
-          print(
-            options,
-            { manifest, outcome },
-            [`restored and compared: ${describeManifest(manifest)}`, ...lines].join('\n'),
-          )
-        })
+        return withFiles(
+          { ...options, ...(into && { databaseUrl: into }) },
+          async ({ destination, store }, context) => {
+            if (into === undefined) throw new BackupError('refused', 'say with --into which database it goes into')
+            const target = store as NonNullable<typeof store>
+            const { manifest, outcome } = await restoreBackup(
+              { id, destination, target, how: howOf(options, stream) },
+              context,
+            )
+            const lines = Object.entries(outcome).map(
+              ([name, value]) => `  ${name.replaceAll('_', ' ')}: ${[value].flat().join('; ')}`,
+            )
+            print(
+              options,
+              { manifest, outcome },
+              [`restored and compared: ${describeManifest(manifest)}`, ...lines].join('\n'),
+            )
+          },
+        )
       })
       .addCommand(pitrCommand())
       .addCommand(newEpochCommand())

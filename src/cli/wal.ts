@@ -6,8 +6,9 @@ import { thisProgram, walConfiguration } from '../backup/wal/wal-configuration.t
 import { throwInsteadOfExit } from './throw-instead-of-exit.ts'
 
 const EXIT_CODES = `
-Exit codes: 0 done; 1 the archive does not have the file, which PostgreSQL takes for the end of the log; 200 failed, upon
-which PostgreSQL tries again, or stops a recovery.`
+Exit codes: 0 done; 100 the archive does not have the file, which PostgreSQL takes for the end of the log; 200 failed, upon
+which PostgreSQL tries again, or stops a recovery. Of a program that can't be started PostgreSQL believes that the log ends:
+take the restore_command that \`annals wal conf\` prints, which lets only 100 mean that.`
 
 /** `annals wal archive|fetch|conf`. Errors carry the exit code. */
 export function walCommand(): Command {

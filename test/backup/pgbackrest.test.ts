@@ -1,19 +1,24 @@
 // Backups by pgBackRest with Debian's server: made, verified, damaged, and recovered from.
 
-import { appendFileSync, chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { asBackupError, type BackupError } from '../../src/backup/backup-error.ts'
+import { backupIdOf } from '../../src/backup/backup-id.ts'
 import { createBackup } from '../../src/backup/create-backup.ts'
 import type { Desk } from '../../src/backup/desk.ts'
 import { openDestination } from '../../src/backup/destinations.ts'
 import type { CreateOptions, JobContext } from '../../src/backup/driver.ts'
-import { sizeOf } from '../../src/backup/manifest.ts'
+import { type Manifest, manifestText, sizeOf } from '../../src/backup/manifest.ts'
 import { readInfo } from '../../src/backup/pgbackrest/info.ts'
-import { recover } from '../../src/backup/recovery/recover.ts'
+import type { Schedule } from '../../src/backup/policy/policy.ts'
+import { parsePolicy } from '../../src/backup/policy/read-policy.ts'
+import { type RecoverOrder, recover } from '../../src/backup/recovery/recover.ts'
 import { readTarget } from '../../src/backup/recovery/recovery-target.ts'
+import { runSchedule } from '../../src/backup/schedules/run-schedule.ts'
 import { verifyBackup } from '../../src/backup/verify-backup.ts'
+import type { StoreAddress } from '../../src/db/backup/store-connection.ts'
 import { startEmbeddedPostgres } from '../../src/db/embedded-postgres.ts'
 import { runMigrations } from '../../src/db/migrator.ts'
 import { DEBIAN_BIN, isDebianPostgresAbsent, startDebianPostgres } from '../support/debian-postgres.ts'
@@ -76,7 +81,14 @@ t.test(
     await append(url, 'order-2', 50)
     const incr = await create({ kind: 'incr' })
     t.match(incr.details, { kind: 'incr', label: /F_.*I$/, head: 150 })
-    t.match((await create({ kind: 'diff' })).details, { kind: 'diff', label: /F_.*D$/ })
+    const policy = parsePolicy(
+      'schedules: [{ name: daily, cron: 0 2 * * *, task: create, type: pgbackrest, kind: diff, verify: 1 }]',
+      'here',
+    )
+    const work = { store: desk.store as StoreAddress, policy, local: desk.destination, offsite: undefined }
+    await runSchedule(policy.schedules[0] as Schedule, work, context)
+    const diff = (await desk.destination.list()).backups.at(-1)?.manifest as Manifest
+    t.match(diff.details, { kind: 'diff', label: /F_.*D$/ }, 'a schedule makes the kind that the policy says')
     t.ok(sizeOf(incr) < sizeOf(full), 'the catalogue has the size in the repository')
     const rows = await runSql<{ bytes: string }>(url, `SELECT bytes FROM annals_backups WHERE id = '${full.id}'`)
     t.equal(Number(rows[0]?.bytes), sizeOf(full))
@@ -93,17 +105,33 @@ t.test(
     await runSql(url, 'SELECT pg_switch_wal()')
     await server.stop()
 
-    const recoverTo = (target: Parameters<typeof readTarget>[0], base: string) => {
+    const recoverTo = (target: Parameters<typeof readTarget>[0], more: Partial<RecoverOrder> = {}) => {
       const parent = testFolder(t)
       chmodSync(parent, 0o755)
       const folder = join(parent, 'recovered')
       const order = { destination: desk.destination, restoreCommand: undefined, onTarget: 'promote' } as const
-      return recover({ ...order, base, folder, target: readTarget(target) }, context)
+      return recover({ ...order, folder, target: readTarget(target), ...more }, context)
     }
-    const recovered = await recoverTo({ time: now }, incr.id)
-    t.match(recovered, { base: incr.id, put_back: 0, contents: { events: 175, head: 175 } })
-    t.match(await recoverTo({ event: 'bad@4' }, full.id), { put_back: 3, contents: { events: 178 } }, 'before an event')
-    t.match(await failure(recoverTo({ time: '2000-01-01T00:00:00Z' }, full.id)), {
+    // As if pgBackRest had removed it: the newest of the catalogue, and not in the repository.
+    const backups = desk.destination.name
+    const label = String(diff.details['label']).replace(/\d{6}D$/, '999999D')
+    const removed = { ...diff, id: backupIdOf(new Date(Date.now() + 60_000)), details: { ...diff.details, label } }
+    mkdirSync(join(backups, removed.id))
+    writeFileSync(join(backups, removed.id, 'manifest.json'), manifestText(removed))
+    const recovered = await recoverTo({ time: now })
+    t.match(
+      recovered,
+      { base: diff.id, put_back: 0, contents: { events: 175, head: 175 } },
+      'from the newest that fits',
+    )
+    t.match(await recoverTo({ event: 'bad@4' }, { base: full.id }), {
+      ...{ base: full.id, put_back: 3, contents: { events: 178 } },
+    })
+    t.match(await failure(recoverTo({}, { restoreCommand: 'false' })), {
+      kind: 'not_found',
+      message: /there is no backup of type physical in .*; for those of pgbackrest leave out --wal/,
+    })
+    t.match(await failure(recoverTo({ time: '2000-01-01T00:00:00Z' })), {
       kind: 'refused',
       message: /before the end of every base backup/,
     })

@@ -1,6 +1,6 @@
 // Base backups, the archived log, and recovery to a moment, with Debian's server and programs.
 
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import {
   appendFileSync,
@@ -14,6 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { BackupError } from '../../src/backup/backup-error.ts'
 import { createBackup } from '../../src/backup/create-backup.ts'
@@ -25,7 +26,7 @@ import { type RecoverOrder, recover } from '../../src/backup/recovery/recover.ts
 import { readTarget } from '../../src/backup/recovery/recovery-target.ts'
 import { verifyBackup } from '../../src/backup/verify-backup.ts'
 import { archiveFile, fetchFile, type WalError } from '../../src/backup/wal/archive-file.ts'
-import { walConfiguration } from '../../src/backup/wal/wal-configuration.ts'
+import { fetchCommand, walConfiguration } from '../../src/backup/wal/wal-configuration.ts'
 import { runMigrations } from '../../src/db/migrator.ts'
 import { DEBIAN_BIN, isDebianPostgresAbsent, startDebianOn, startDebianPostgres } from '../support/debian-postgres.ts'
 import { runSql, type Teardown, testFolder } from '../support/postgres.ts'
@@ -76,7 +77,7 @@ t.test('A file of the log is archived whole or not at all, and never over anothe
   t.same(readFileSync(target), Buffer.alloc(1024, 3))
   t.match(
     await walFailure(fetchFile('000000010000000000000009', target, archive)),
-    { exitCode: 1 },
+    { exitCode: 100 },
     'the end of the log',
   )
   t.match(await walFailure(fetchFile('../../etc/passwd', target, archive)), { exitCode: 200 })
@@ -89,7 +90,18 @@ t.test('A file of the log is archived whole or not at all, and never over anothe
   await t.rejects(fetchFile(name, target, join(folder, 'unmounted')), { exitCode: 200, message: /is it mounted/ })
 
   const cli = spawnAnnals(t, ['wal', 'fetch', '000000010000000000000009', target, '--from', archive])
-  t.equal(await cli.exit, 1)
+  t.equal(await cli.exit, 100)
+  t.match(await walFailure(archiveFile(segment, '/proc/annals/wal')), { exitCode: 200, message: /can't be archived/ })
+
+  /** As PostgreSQL runs a restore_command, which takes 1 to 125 for the end of the log. */
+  const asPostgres = (program: string[], file: string) =>
+    spawnSync('sh', ['-c', fetchCommand({ program, archive }).replace('%f', file).replace('%p', target)]).status
+  const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+  const annals = [process.execPath, '--import', import.meta.resolve('tsx'), main]
+  t.equal(asPostgres(annals, name), 0)
+  t.equal(asPostgres(annals, '000000010000000000000009'), 1)
+  t.equal(asPostgres([...annals.slice(0, -1), `${main}.gone`], name), 200, 'nor is an Annals that is not there')
+  t.equal(asPostgres(['/gone/node', main], name), 200)
   t.equal(await spawnAnnals(t, ['wal', 'fetch', name]).exit, 200, 'a wrong command is not the end of the log')
   t.equal(await spawnAnnals(t, ['wal', 'archive', segment.replace('3', '5'), '--to', archive]).exit, 200)
   t.throws(() => walConfiguration({ program: ['annals'], archive: 'wal' }), { message: /absolute path/ })
@@ -207,6 +219,15 @@ t.test('Recovery to a moment, and a base backup that was damaged', { skip: isDeb
   const renewed = spawnAnnals(t, ['restore', 'new-epoch', '--database-url', there.url])
   t.equal(await renewed.exit, 0, renewed.stderr.join('\n'))
   await there.stop()
+
+  const shut = newFolder(t)
+  await recover({ ...order, folder: shut, target: readTarget({ lsn }), onTarget: 'shutdown' }, context())
+  const { evidence } = await failure(startDebianOn(t, shut))
+  t.match(evidence.join('\n'), /shutdown at recovery target/, 'a server that is started on it shuts down there')
+  appendFileSync(join(shut, 'postgresql.auto.conf'), `recovery_target_action = 'promote'\n`)
+  const promoted = await startDebianOn(t, shut)
+  t.same(await lastOf(promoted.url), { 'order-123': 55, other: 10, later: 3 }, 'and can go on')
+  await promoted.stop()
 
   const gone = newFolder(t)
   const refused = (target: Parameters<typeof readTarget>[0], more: Partial<RecoverOrder> = {}) =>

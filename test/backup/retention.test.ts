@@ -164,6 +164,7 @@ t.test('A policy is JSON or YAML; what it leaves out is built in, and what is wr
   t.match(readPolicy(file), { timezone: 'Europe/Paris', schedules: [] })
 
   const schedule = (change: string) => `schedules: [{name: a, cron: "0 2 * * *", task: prune${change}}]`
+  const create = (rest: string) => `schedules: [{name: a, cron: "0 2 * * *", task: create, ${rest}}]`
   const cases: [text: string, said: RegExp][] = [
     ['- a', /must hold an object/],
     ['{', /neither JSON nor YAML/],
@@ -181,6 +182,10 @@ t.test('A policy is JSON or YAML; what it leaves out is built in, and what is wr
       `schedules: [{name: a, cron: "0 2 * * *", task: prune}, {name: a, cron: "0 3 * * *", task: prune}]`,
       /two schedules have the name a/,
     ],
+    [create('type: pgdump'), /the schedule a has the type "pgdump"; those that are: archive, full, /],
+    [create('type: archive, kind: full'), /the schedule a has a kind, which is for the type pgbackrest/],
+    [create('type: full, incremental: true'), /a is incremental, and a backup of type full can't add to another one/],
+    [create('type: pgbackrest, incremental: true'), /a is incremental; of this type say "kind": "incr" or "diff"/],
     ['alerts: {warn_after_hours: 24, critical_after_hours: 2, drill_within_days: 30}', /must not be less than/],
   ]
   for (const [text, said] of cases) {

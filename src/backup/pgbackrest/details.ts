@@ -1,8 +1,8 @@
 // The part of the manifest that is pgBackRest's: what a base backup has, and where it is in the repository.
 
 import { BackupError } from '../backup-error.ts'
-import type { OpenBackup } from '../driver.ts'
-import { type BaseBackupDetails, baseBackupDetails, onlyBase } from '../physical/base-backup-details.ts'
+import type { Manifest } from '../manifest.ts'
+import { type BaseBackupDetails, baseBackupDetails } from '../physical/base-backup-details.ts'
 
 export const PGBACKREST = 'pgbackrest'
 
@@ -16,8 +16,7 @@ export interface PgbackrestDetails extends BaseBackupDetails {
 }
 
 /** Its name in the repository. @throws BackupError `damaged` for a manifest that contradicts itself */
-export function labelOf(chain: OpenBackup[]): string {
-  const { manifest } = onlyBase(chain)
+export function labelOf(manifest: Manifest): string {
   const { label } = baseBackupDetails(manifest) as Partial<PgbackrestDetails>
   if (typeof label === 'string' && LABEL.test(label)) return label
   throw new BackupError('damaged', `the manifest of ${manifest.id} names no backup of pgBackRest`)

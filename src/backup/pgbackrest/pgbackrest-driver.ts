@@ -7,6 +7,7 @@ import { readHead } from '../../db/backup/read-store.ts'
 import { connectToStore } from '../../db/backup/store-connection.ts'
 import { BackupError } from '../backup-error.ts'
 import type { BackupDriver, CreateRequest, CreateResult, ReadRequest } from '../driver.ts'
+import { onlyBase } from '../physical/base-backup-details.ts'
 import { labelOf, PGBACKREST, type PgbackrestDetails } from './details.ts'
 import type { PgbackrestBackup } from './info.ts'
 import { info, openPgbackrest, type Pgbackrest, run } from './program.ts'
@@ -73,7 +74,7 @@ async function newest(program: Pgbackrest, before: PgbackrestBackup[]): Promise<
 
 /** It ends with 0 whatever it finds, so it is taken at its word only when that is that all is well. */
 async function read({ chain, ...context }: ReadRequest): Promise<void> {
-  const label = labelOf(chain)
+  const label = labelOf(onlyBase(chain).manifest)
   const program = await openPgbackrest(context)
   const { backups } = await info(program)
   if (!backups.some((each) => each.label === label)) {

@@ -4,7 +4,7 @@ import { chownSync } from 'node:fs'
 import type { ServerUser } from '../../db/server-user.ts'
 import { BackupError } from '../backup-error.ts'
 import type { JobContext, OpenBackup } from '../driver.ts'
-import { settingCommand } from '../wal/wal-configuration.ts'
+import { onlyEndsWith, settingCommand } from '../wal/wal-configuration.ts'
 import { labelOf } from './details.ts'
 import { configOf, openPgbackrest, run, STANZA } from './program.ts'
 
@@ -15,7 +15,7 @@ export async function restoreBase(
   user: ServerUser | undefined,
   context: JobContext,
 ): Promise<void> {
-  const label = labelOf([backup])
+  const label = labelOf(backup.manifest)
   const program = await openPgbackrest(context)
   if (user !== undefined && user.uid !== program.user?.uid) {
     // PostgreSQL would take a log that it may not read for one that has ended.
@@ -27,14 +27,11 @@ export async function restoreBase(
   await run(program, 'restore', [`--set=${label}`, '--type=none', `--pg1-path=${folder}`])
 }
 
-/**
- * For `restore_command`. pgBackRest ends with 1 where the log does; PostgreSQL would take any other failure up to 125 for
- * that too, so it is told one that stops the recovery.
- */
+/** For `restore_command`. pgBackRest ends with 1 where the log does. */
 export function archiveGet(folder: string, context: JobContext): string {
   const get = settingCommand([
     ...['pgbackrest', `--config=${configOf(context)}`, `--stanza=${STANZA}`, `--pg1-path=${folder}`],
     ...['archive-get', '%f', '%p'],
   ])
-  return `${get} || { test $? -eq 1 && exit 1; exit 200; }`
+  return onlyEndsWith(1, get)
 }

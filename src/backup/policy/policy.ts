@@ -20,6 +20,11 @@ const CreateSchedule = Type.Object(
     incremental: Type.Optional(
       Type.Boolean({ description: 'Add to the newest backup of the type in the same place; a whole one without it.' }),
     ),
+    kind: Type.Optional(
+      Type.Union([Type.Literal('full'), Type.Literal('diff'), Type.Literal('incr')], {
+        description: 'Of type `pgbackrest`; `full` without it.',
+      }),
+    ),
     to: Type.Optional(
       Type.Union([Type.Literal('local'), Type.Literal('offsite')], {
         description: '`local`: `BACKUP_DIR`, the default. `offsite`: `BACKUP_OFFSITE`; left out while that is not set.',

@@ -5,7 +5,9 @@ import { Value } from '@sinclair/typebox/value'
 import { Cron } from 'croner'
 import { parse } from 'yaml'
 import { SettingsError } from '../../config.ts'
-import { BackupPolicy, DEFAULT_POLICY } from './policy.ts'
+import { DRIVERS } from '../drivers.ts'
+import { PGBACKREST } from '../pgbackrest/details.ts'
+import { BackupPolicy, DEFAULT_POLICY, type Schedule } from './policy.ts'
 
 /** The policy of BACKUP_POLICY_FILE, or the built-in one without a file. @throws SettingsError */
 export function readPolicy(file: string | undefined): Readonly<BackupPolicy> {
@@ -45,7 +47,7 @@ function describe(path: string, message: string, policy: object): string {
   const schedule = /^\/schedules\/(\d+)/.exec(path)?.[1]
   if (schedule === undefined) return `${path || 'it'}: ${message}`
   const shown = JSON.stringify((policy as { schedules: unknown[] }).schedules[Number(schedule)])
-  return `${path}: ${message}: ${shown}; a schedule has name, cron, and task create (with type, and maybe incremental, to, verify) or prune`
+  return `${path}: ${message}: ${shown}; a schedule has name, cron, and task create (with type, and maybe incremental, kind, to, verify) or prune`
 }
 
 function refuseContradictions({ timezone, schedules, alerts }: BackupPolicy, where: string): void {
@@ -57,7 +59,10 @@ function refuseContradictions({ timezone, schedules, alerts }: BackupPolicy, whe
   } catch (cause) {
     throw new SettingsError(`${where}: there is no time zone ${JSON.stringify(timezone)}`, { cause })
   }
-  for (const { name, cron } of schedules) {
+  for (const schedule of schedules) {
+    const { name, cron } = schedule
+    const fault = faultOf(schedule)
+    if (fault !== undefined) throw new SettingsError(`${where}: the schedule ${name} ${fault}`)
     try {
       if (new Cron(cron, { mode: '5-part', paused: true, timezone }).nextRun() === null)
         throw new Error('it never comes')
@@ -70,4 +75,19 @@ function refuseContradictions({ timezone, schedules, alerts }: BackupPolicy, whe
   if (alerts.critical_after_hours < alerts.warn_after_hours) {
     throw new SettingsError(`${where}: alerts.critical_after_hours must not be less than alerts.warn_after_hours`)
   }
+}
+
+/** What no backup of its type can do; undefined when there is nothing. */
+function faultOf(schedule: Schedule): string | undefined {
+  if (schedule.task !== 'create') return undefined
+  const { type, incremental, kind } = schedule
+  const driver = DRIVERS.find((each) => each.type === type)
+  if (driver === undefined) {
+    return `has the type ${JSON.stringify(type)}; those that are: ${DRIVERS.map((each) => each.type).join(', ')}`
+  }
+  if (kind !== undefined && type !== PGBACKREST) return `has a kind, which is for the type ${PGBACKREST}`
+  if (incremental !== true || driver.isIncremental) return undefined
+  return type === PGBACKREST
+    ? 'is incremental; of this type say "kind": "incr" or "diff"'
+    : `is incremental, and a backup of type ${type} can't add to another one`
 }

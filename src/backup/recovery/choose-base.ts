@@ -1,15 +1,24 @@
 // Which base backup a recovery starts from: the newest that is older than the moment that is wanted.
 
 import { BackupError } from '../backup-error.ts'
-import type { Destination } from '../destination.ts'
+import type { JobContext } from '../driver.ts'
 import type { Manifest } from '../manifest.ts'
 import { PGBACKREST } from '../pgbackrest/details.ts'
+import { keptBackups } from '../pgbackrest/kept-backups.ts'
 import { baseBackupDetails } from '../physical/base-backup-details.ts'
 import { PHYSICAL } from '../physical/base-backup-driver.ts'
+import type { RecoverOrder } from './recover.ts'
 import { lsnNumber, type RecoveryTarget } from './recovery-target.ts'
 
-/** Base backups, the newest first; only the one that is named, when one is. @throws BackupError `not_found`, `refused` */
-export async function listBases(destination: Destination, id: string | undefined): Promise<Manifest[]> {
+/**
+ * Base backups, the newest first; only the one that is named, when one is. Without an archive of the log they are those of
+ * pgBackRest, which has the log in its repository, and where there are none, physical ones, which lead to their own end.
+ * @throws BackupError `not_found`, `refused`
+ */
+export async function listBases(
+  { destination, base: id, restoreCommand }: Pick<RecoverOrder, 'destination' | 'base' | 'restoreCommand'>,
+  context: JobContext,
+): Promise<Manifest[]> {
   if (id !== undefined) {
     const { manifest } = await destination.find(id)
     if (manifest.type === PHYSICAL || manifest.type === PGBACKREST) return [manifest]
@@ -19,12 +28,17 @@ export async function listBases(destination: Destination, id: string | undefined
     )
   }
   const { backups } = await destination.list()
-  const bases = backups.map(({ manifest }) => manifest).filter(({ type }) => type === PHYSICAL)
-  if (bases.length > 0) return bases.toSorted((a, b) => (a.id < b.id ? 1 : -1))
-  throw new BackupError(
-    'not_found',
-    `there is no backup of type ${PHYSICAL} in ${destination.name}; name one of type ${PGBACKREST} with --base`,
-  )
+  const newestFirst = backups.map(({ manifest }) => manifest).toSorted((a, b) => (a.id < b.id ? 1 : -1))
+  const ofPgbackrest = newestFirst.filter(({ type }) => type === PGBACKREST)
+  if (restoreCommand === undefined && ofPgbackrest.length > 0) {
+    const kept = await keptBackups(ofPgbackrest, context)
+    if (kept.length > 0) return kept
+    throw new BackupError('not_found', `pgBackRest has none of the backups of ${destination.name} any more`)
+  }
+  const physical = newestFirst.filter(({ type }) => type === PHYSICAL)
+  if (physical.length > 0) return physical
+  const instead = ofPgbackrest.length > 0 ? `; for those of ${PGBACKREST} leave out --wal` : ''
+  throw new BackupError('not_found', `there is no backup of type ${PHYSICAL} in ${destination.name}${instead}`)
 }
 
 /** @throws BackupError `refused` when all are too new */

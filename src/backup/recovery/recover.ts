@@ -1,7 +1,7 @@
 // Recovery to a moment: a new data folder from a base backup and the archived log, checked before anybody connects to it.
 
 import { chownSync } from 'node:fs'
-import { appendFile, mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { appendFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type pg from 'pg'
 import { type RowContents, readContents } from '../../db/backup/read-contents.ts'
@@ -9,7 +9,8 @@ import { type LocatedEvent, locateEvent, putBackBefore, recoveryFaults } from '.
 import { renewEpoch } from '../../db/backup/write-store.ts'
 import { Migrator } from '../../db/migrator.ts'
 import { folderInTheWay, handOver, type ServerUser, serverUser } from '../../db/server-user.ts'
-import { asBackupError, BackupError } from '../backup-error.ts'
+import { makeFolders } from '../../make-folders.ts'
+import { asBackupError, BackupError, describeCause } from '../backup-error.ts'
 import { checkFiles } from '../check-files.ts'
 import type { Destination } from '../destination.ts'
 import type { JobContext } from '../driver.ts'
@@ -27,7 +28,7 @@ import { asSetting, lsnNumber, type OnTarget, type RecoveryTarget } from './reco
 
 export interface RecoverOrder {
   destination: Destination
-  /** Of a base backup; absent: the newest that leads to the target. */
+  /** Of a base backup; absent: the newest one that leads to the target. */
   base?: string
   /** For the new data; absent or empty. */
   folder: string
@@ -55,7 +56,7 @@ export async function recover(order: RecoverOrder, context: JobContext): Promise
   await refuseFolder(folder, user)
   const site = { folder, user, order, context }
   try {
-    const bases = await listBases(order.destination, order.base)
+    const bases = await listBases(order, context)
     if (order.target.kind !== 'event') return await recoverTo(site, chooseBase(bases, order.target), undefined)
     const event = await locate(site, chooseBase(bases, { kind: 'latest' }))
     await empty(folder)
@@ -74,9 +75,11 @@ interface Site {
 }
 
 async function refuseFolder(folder: string, user: ServerUser | undefined): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 }).catch((cause: Error) => {
-    throw new BackupError('refused', `${folder} can't be made: ${cause.message}`, { cause })
-  })
+  try {
+    makeFolders(folder, 0o700)
+  } catch (cause) {
+    throw new BackupError('refused', `${folder} can't be made: ${describeCause(cause)}`, { cause })
+  }
   if ((await readdir(folder)).length > 0) {
     throw new BackupError('refused', `${folder} is not empty; a recovery makes a new data folder. Nothing was changed`)
   }

@@ -42,19 +42,20 @@ export async function runSchedule(schedule: Schedule, work: ScheduledWork, conte
 
 async function create(
   desk: Desk,
-  { type, incremental }: Extract<Schedule, { task: 'create' }>,
+  { type, incremental, kind }: Extract<Schedule, { task: 'create' }>,
   context: JobContext,
 ): Promise<Manifest> {
+  const request = { type, options: kind === undefined ? {} : { kind } }
   const since = incremental === true ? await newestOf(desk, type) : undefined
-  if (since === undefined) return createBackup(desk, { type, options: {} }, context)
+  if (since === undefined) return createBackup(desk, request, context)
   try {
-    return await createBackup(desk, { type, since, options: {} }, context)
+    return await createBackup(desk, { ...request, since }, context)
   } catch (error) {
     // What it would add to is of another history, or damaged: then a whole one is what is needed.
     const isAboutTheBase = error instanceof BackupError && ['refused', 'damaged', 'not_found'].includes(error.kind)
     if (!isAboutTheBase) throw error
     context.log(`a whole backup instead of one that adds to ${since}: ${error.message}`)
-    return createBackup(desk, { type, options: {} }, context)
+    return createBackup(desk, request, context)
   }
 }
 

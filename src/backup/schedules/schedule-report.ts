@@ -45,10 +45,14 @@ export async function reportSchedules(
         ...{ name: schedule.name, cron: schedule.cron, task: schedule.task },
         type: isBackup ? schedule.type : null,
         to: isBackup ? (schedule.to ?? 'local') : null,
-        incremental: isBackup && schedule.incremental === true,
+        incremental: isBackup && isPartial(schedule),
         next_at: nextDue({ cron: schedule.cron, timezone: policy.timezone }, now)?.toISOString() ?? null,
         last: 'state' in last && last.state !== null ? last : null,
       }
     }),
   }
 }
+
+/** Of pgBackRest a full one is the only one that is whole. */
+const isPartial = ({ incremental, kind = 'full' }: Extract<Schedule, { task: 'create' }>): boolean =>
+  incremental === true || kind !== 'full'

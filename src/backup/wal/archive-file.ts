@@ -2,8 +2,9 @@
 // loads nothing but Node.js.
 
 import { randomBytes } from 'node:crypto'
-import { copyFile, link, mkdir, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { copyFile, link, open, readdir, readFile, rename, stat, unlink } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
+import { makeFolders } from '../../make-folders.ts'
 
 /** A segment, a part of one, a history of timelines, or the mark of a base backup. */
 const WAL_NAME = /^([0-9A-F]{24}(\.partial|\.[0-9A-F]{8}\.backup)?|[0-9A-F]{8}\.history)$/
@@ -19,9 +20,12 @@ export class WalError extends Error {
   }
 }
 
-// PostgreSQL takes 1 to 125 of a restore_command for "there is no such file": it then believes that the log ends here.
-// Above that it stops. The same goes for an archive_command, which is tried again in any case.
-const NOT_THERE = 1
+/**
+ * PostgreSQL takes 1 to 125 of a restore_command for "there is no such file": it then believes that the log ends here.
+ * Above that it stops. Node.js itself ends with small numbers when it can't start, so this is one that it does not have.
+ */
+export const NOT_THERE = 100
+/** Also for an archive_command, which is tried again in any case. */
 const BROKEN = 200
 
 /**
@@ -33,7 +37,7 @@ export async function archiveFile(path: string, archive: string): Promise<void> 
   const target = join(archive, name)
   const partial = join(archive, `.${name}.${randomBytes(6).toString('hex')}.partial`)
   try {
-    await mkdir(archive, { recursive: true, mode: 0o700 })
+    makeFolders(resolve(archive), 0o700)
     await copyFile(path, partial)
     await sync(partial)
     try {
@@ -57,7 +61,7 @@ export async function archiveFile(path: string, archive: string): Promise<void> 
   }
 }
 
-/** Brings a file back. @throws WalError with exit code 1 when the archive does not have it, and above 125 when it can't be told */
+/** Brings a file back. @throws WalError with exit code 100 when the archive does not have it, and above 125 when it can't be told */
 export async function fetchFile(name: string, path: string, archive: string): Promise<void> {
   const source = join(archive, checkName(name))
   const partial = join(dirname(path), `annals-${randomBytes(6).toString('hex')}`)

@@ -1,7 +1,7 @@
 // The part of postgresql.conf that archives the log, and the command that brings it back.
 
 import { isAbsolute } from 'node:path'
-import { WalError } from './archive-file.ts'
+import { NOT_THERE, WalError } from './archive-file.ts'
 
 export interface WalPaths {
   /** How this program is started: `['/usr/bin/node', '/usr/lib/node_modules/annals/dist/main.js']`. */
@@ -23,13 +23,23 @@ archive_command = ${quoteSetting(archiveCommand(paths))}
 archive_timeout = 60s
 # A replication slot that nobody reads must not fill the disk of the server.
 max_slot_wal_keep_size = 10GB
+# For a recovery by hand, beside recovery.signal in the new data folder:
+#restore_command = ${quoteSetting(fetchCommand(paths))}
 `
 }
 
 const archiveCommand = (paths: WalPaths): string => command(paths, ['wal', 'archive', '%p', '--to'])
 
 /** For `restore_command`. */
-export const fetchCommand = (paths: WalPaths): string => command(paths, ['wal', 'fetch', '%f', '%p', '--from'])
+export const fetchCommand = (paths: WalPaths): string =>
+  onlyEndsWith(NOT_THERE, command(paths, ['wal', 'fetch', '%f', '%p', '--from']))
+
+/**
+ * A restore_command for which the log ends where `command` exits with `code`. PostgreSQL would take any failure up to 125
+ * for that, of a program that is not there too, and recover to less than there is; now those stop the recovery.
+ */
+export const onlyEndsWith = (code: number, command: string): string =>
+  `${command} || { test $? -eq ${code} && exit 1; exit 200; }`
 
 // PostgreSQL hands the line to a shell and puts the names in, which are letters and digits. All else is quoted here.
 function command({ program, archive }: WalPaths, words: string[]): string {
