@@ -3,7 +3,7 @@
 import { Argument, Command } from 'commander'
 import { openDestination } from '../backup/destinations.ts'
 import { assess } from '../backup/drills/assess.ts'
-import { runDrill } from '../backup/drills/run-drill.ts'
+import { type Drilled, runDrill } from '../backup/drills/run-drill.ts'
 import { SCENARIOS } from '../backup/drills/scenarios.ts'
 import { readPolicy } from '../backup/policy/read-policy.ts'
 import { BACKUP_EXIT_CODES, type DeskOptions, withFiles, withStore } from './backup-context.ts'
@@ -35,23 +35,29 @@ function drillCommand(): Command {
     .addArgument(
       new Argument('<scenario>', 'what happens to the cluster of the drill').choices(SCENARIOS.map(({ name }) => name)),
     )
+    .option('--offsite <place>', 'that lost-database rebuilds from; BACKUP_OFFSITE when absent')
     .option('--from-binaries <folder>', 'of an older PostgreSQL, with bin and lib in it, for upgrade')
     .addHelpText('after', `\n${SCENARIOS.map(({ name, summary }) => `${name}: ${summary}`).join('\n')}`)
-    .action((scenario: string, options: DeskOptions & { fromBinaries?: string }) =>
+    .action((scenario: string, options: DeskOptions & { offsite?: string; fromBinaries?: string }) =>
       withStore(options, async (desk, context) => {
         const settings = commandSettings()
-        const { BACKUP_OFFSITE: place, BACKUP_POLICY_FILE: file, DRILL_DIR: root } = settings
+        const { BACKUP_POLICY_FILE: file, DRILL_DIR: root } = settings
+        const offsite = options.offsite ?? settings.BACKUP_OFFSITE
         const drilled = await runDrill(
           {
             ...{ scenario, desk, root, policy: readPolicy(file) },
-            offsite: place === undefined ? undefined : openDestination(place, settings),
+            offsite: offsite === undefined ? undefined : openDestination(offsite, settings),
             options: options.fromBinaries === undefined ? {} : { fromBinaries: options.fromBinaries },
           },
           context,
         )
-        const { rto_seconds: rto, rto_objective_seconds: objective, is_rto_met: isMet, report } = drilled
-        const words = `recovered in ${rto} s; the objective of ${objective} s is ${isMet ? 'met' : 'missed'}`
-        print(options, drilled, () => `${scenario}: ${words}\n${report}`)
+        print(options, drilled, () => describe(drilled))
       }),
     )
+}
+
+function describe({ scenario, backup, place, report, ...measured }: Drilled): string {
+  const { rto_seconds: rto, rto_objective_seconds: objective, is_rto_met: isMet } = measured
+  const words = `recovered in ${rto} s; the objective of ${objective} s is ${isMet ? 'met' : 'missed'}`
+  return `${scenario}: ${words}\nwith ${backup} in ${place}\n${report}`
 }

@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { createBackup } from '../../src/backup/create-backup.ts'
@@ -7,6 +8,8 @@ import { verifyBackup } from '../../src/backup/verify-backup.ts'
 import { runMigrations } from '../../src/db/migrator.ts'
 import { DEBIAN_BIN, isDebianPostgresAbsent, startDebianPostgres } from '../support/debian-postgres.ts'
 import { createTestDatabase, runSql, testFolder } from '../support/postgres.ts'
+import { isResticAbsent } from '../support/restic.ts'
+import { startTestS3 } from '../support/s3.ts'
 import { spawnAnnals } from '../support/service.ts'
 
 const context = { signal: new AbortController().signal, progress() {}, log() {} }
@@ -46,7 +49,13 @@ t.test('Drills really happen, go on after a kill, and leave a report; the live s
   t.match(lost, { scenario: 'lost-database', is_rto_met: true, rto_objective_seconds: 7_200 })
   t.ok(lost.rto_seconds > 0)
   const report = readFileSync(lost.report, 'utf8')
-  for (const said of ['outcome | recovered', 'taken up again | 1 times', ': met', '500 events up to position 500']) {
+  for (const said of [
+    'outcome | recovered',
+    `backup | \`${id}\` in ${env.BACKUP_DIR}`,
+    'taken up again | 1 times',
+    ': met',
+    '500 events up to position 500',
+  ]) {
     t.ok(report.includes(said), said)
   }
   t.same(readdirSync(join(lost.report, '..')).toSorted(), ['report.md', 'state.json'], 'its clusters are gone')
@@ -85,6 +94,70 @@ t.test('Drills really happen, go on after a kill, and leave a report; the live s
     objectives: { is_rpo_met: true },
     machine: { disks: { data: { free_bytes: Number } } },
   })
+})
+
+t.test('A lost database is rebuilt from what is off-site, and the report says from where', async (t) => {
+  const { url } = await createTestDatabase(t)
+  await runMigrations(url)
+  const append = (from: number, to: number) =>
+    runSql(
+      url,
+      `INSERT INTO events (stream_id, version, event_type, event_data) SELECT 'a', i, 'Made', '{}' FROM generate_series(${from}, ${to}) AS i`,
+    )
+  const { access, bucket, folder: objects } = await startTestS3(t)
+  const folder = testFolder(t)
+  const repository = join(folder, 'repository')
+  const env = {
+    ...{ DATABASE_URL: url, BACKUP_DIR: join(folder, 'backups'), DRILL_DIR: join(folder, 'drills') },
+    ...{ ...access, BACKUP_OFFSITE: `s3://${bucket}/annals`, RESTIC_PASSWORD: 'a good one' },
+  }
+  const deskAt = (place: string) => ({ destination: openDestination(place, env), store: { url, schema: 'public' } })
+  const archive = (place: string) => createBackup(deskAt(place), { type: 'archive', options: {} }, context)
+  await append(1, 480)
+  const sent = await archive(env.BACKUP_OFFSITE)
+  await append(481, 500)
+  const { id } = await archive(env.BACKUP_DIR)
+  await verifyBackup(deskAt(env.BACKUP_DIR), { id, level: 1 }, context)
+
+  const drill = async (...args: string[]) => {
+    const child = spawnAnnals(t, ['dr', 'drill', 'lost-database', '--json', ...args], env)
+    t.equal(await child.exit, 0, child.stderr.join('\n'))
+    const drilled = JSON.parse(child.stdout.join('\n')) as { backup: string; place: string; report: string }
+    return { ...drilled, text: readFileSync(drilled.report, 'utf8') }
+  }
+  const fromBucket = await drill()
+  t.match(fromBucket, { backup: sent.id, place: `s3://${bucket}/annals` })
+  for (const said of [
+    `backup | \`${sent.id}\` in s3://${bucket}/annals`,
+    'of the 500 positions that were in use it lacks 20',
+    `${sent.id} was brought from s3://${bucket}/annals, checked, restored and compared`,
+    '480 events up to position 480',
+    'lost | 20 events',
+  ]) {
+    t.ok(fromBucket.text.includes(said), said)
+  }
+
+  await t.test('from a restic repository', { skip: isResticAbsent }, async (t) => {
+    execFileSync('restic', ['init', '--repo', repository], { env: { ...process.env, ...env } })
+    const { id } = await archive(`restic:${repository}`)
+    const { text, ...drilled } = await drill('--offsite', `restic:${repository}`)
+    t.match(drilled, { backup: id, place: `restic:${repository}` })
+    t.match(text, /500 events up to position 500/)
+  })
+
+  const chunk = readdirSync(objects, { recursive: true, encoding: 'utf8' }).find(
+    (name) => name.includes('events-') && name.endsWith('_object'),
+  ) as string
+  const bytes = readFileSync(join(objects, chunk))
+  bytes[100] = (bytes[100] as number) ^ 1
+  writeFileSync(join(objects, chunk), bytes)
+  const failed = spawnAnnals(t, ['dr', 'drill', 'lost-database'], env)
+  t.equal(await failed.exit, 2)
+  const damage = new RegExp(`${sent.id} has changed since it was written`)
+  t.match(failed.stderr.join('\n'), damage)
+  const newest = join(env.DRILL_DIR, readdirSync(env.DRILL_DIR).toSorted().at(-1) as string)
+  t.match(readFileSync(join(newest, 'report.md'), 'utf8'), damage, 'one that failed has its report')
+  t.same(readdirSync(newest).toSorted(), ['report.md', 'state.json'], 'and its clusters are gone')
 })
 
 t.test(

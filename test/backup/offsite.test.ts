@@ -14,9 +14,12 @@ import { restoreBackup } from '../../src/backup/restore-backup.ts'
 import { verifyBackup } from '../../src/backup/verify-backup.ts'
 import { runMigrations } from '../../src/db/migrator.ts'
 import { createTestDatabase, runSql, testFolder, withDatabase } from '../support/postgres.ts'
+import { isResticAbsent } from '../support/restic.ts'
 import { startTestS3 } from '../support/s3.ts'
 
 const source = await createTestDatabase(t)
+// Other tests have backups on their way as well.
+process.env['TMPDIR'] = testFolder(t)
 await runMigrations(source.url)
 // More than two parts of an upload, and nothing that compresses.
 await runSql(
@@ -162,15 +165,6 @@ t.test(
     t.same(left, [])
   },
 )
-
-const isResticAbsent = (() => {
-  try {
-    execFileSync('restic', ['version'])
-    return false
-  } catch {
-    return 'restic is not installed: apt-get install restic'
-  }
-})()
 
 t.test('A restic repository', { skip: isResticAbsent }, async (t) => {
   const repository = join(testFolder(t), 'repository')

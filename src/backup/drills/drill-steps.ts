@@ -30,18 +30,26 @@ export async function waitFor(
   throw new BackupError('failed', `${what} did not happen within ${PATIENCE_MS / 1000} s`)
 }
 
-/** The newest that passed a check and holds the events. @throws BackupError `not_found` */
-export async function newestVerified({ desk }: Pick<DrillContext, 'desk'>): Promise<CatalogueEntry> {
+/** The newest that passed a check and holds the events; noted as what the drill began with. @throws BackupError `not_found` */
+export async function chooseVerified({ desk, facts }: DrillContext): Promise<CatalogueEntry> {
   const { entries } = await readCatalogue(desk)
   const found = entries.find(
     ({ state, verified, type, destination }) =>
       state === 'complete' && verified !== null && type === 'archive' && destination === desk.destination.name,
   )
-  if (found !== undefined) return found
+  if (found !== undefined) {
+    noteBackup(facts, found.id, desk.destination)
+    return found
+  }
   throw new BackupError(
     'not_found',
     `there is no verified archive in ${desk.destination.name}: run annals backup create and annals backup verify first`,
   )
+}
+
+/** For the report: the backup that the drill's store comes from. */
+export function noteBackup(facts: DrillContext['facts'], id: string, place: Destination): void {
+  Object.assign(facts, { backup: id, place: place.name })
 }
 
 /** The newest at a place that is not the live store's own. */
@@ -102,11 +110,10 @@ export const fillOld: DrillStep = {
   title: 'A cluster of the drill is filled from the newest verified backup',
   phase: 'prepare',
   async run(context) {
-    const { id, verified } = await newestVerified(context)
+    const { id, verified } = await chooseVerified(context)
     const store = await rebuild(context, OLD, { id, destination: context.desk.destination })
     const contents = await contentsOf(store, context)
     remember(context, contents)
-    context.facts['backup'] = id
     return `${id}, verified at level ${verified?.level}: ${contents.events} events up to position ${contents.head}`
   },
 }

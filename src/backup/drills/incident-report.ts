@@ -40,6 +40,7 @@ ${scenario.summary[0]?.toUpperCase()}${scenario.summary.slice(1)}.
 | outcome | ${outcome} |
 | begun | ${state.started_at} |
 | ended | ${state.finished_at ?? 'not yet'} |
+| backup | ${backupOf(state)} |
 | taken up again | ${state.resumed === 0 ? 'never' : `${state.resumed} times after it was broken off`} |
 | recovery took | ${failure === undefined ? `${rto} s; the objective is ${objective} s: ${met(rto <= objective)}` : 'not measured'} |
 | lost | ${lost} events; the objective is ${policy.objectives.rpo_seconds} s of data |
@@ -60,6 +61,9 @@ ${failure === undefined ? '' : `\n${[failure.message, ...failure.evidence].map((
 - Notify, document, prevent: to be filled in by who is on call.
 `
 }
+
+const backupOf = ({ facts: { backup, place } }: DrillState): string =>
+  backup === undefined ? 'none was found' : `\`${backup}\` in ${place}`
 
 const slowest = ({ steps }: DrillState): string => {
   const [first] = steps.toSorted((a, b) => b.seconds - a.seconds)

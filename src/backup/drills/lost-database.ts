@@ -1,7 +1,7 @@
 // The database is gone, with its disk and the backups on it. What is left is off-site.
 
 import { existsSync } from 'node:fs'
-import { contentsOf, expectSame, fillOld, NEW, newestAt, OLD, rebuild, remember } from './drill-steps.ts'
+import { contentsOf, expectSame, fillOld, NEW, newestAt, noteBackup, OLD, rebuild, remember } from './drill-steps.ts'
 import type { DrillContext, Scenario } from './scenario.ts'
 
 /** Without a second place the first one stands in for it, and the report says so. */
@@ -27,27 +27,29 @@ export const lostDatabase: Scenario = {
       async run(context) {
         const place = placeOf(context)
         const { id, contents } = await newestAt(place)
-        const lost = Math.max(Number(context.facts['head']) - (contents?.head ?? 0), 0)
-        Object.assign(context.facts, { offsite: id, lost_events: lost })
-        const standIn =
-          context.offsite === undefined ? ' (no BACKUP_OFFSITE is set, so the local ones stood in for it)' : ''
-        return `${id} in ${place.name}${standIn}; compared with the newest local one it lacks ${lost} events`
+        const head = Number(context.facts['head'])
+        const lost = Math.max(head - (contents?.head ?? 0), 0)
+        noteBackup(context.facts, id, place)
+        context.facts['lost_events'] = lost
+        const standIn = context.offsite === undefined ? ', the only place that there is: BACKUP_OFFSITE is not set' : ''
+        return `${id} in ${place.name}${standIn}; of the ${head} positions that were in use it lacks ${lost}`
       },
     },
     {
       title: 'A new cluster is made and filled',
       phase: 'recover',
       async run(context) {
-        const id = String(context.facts['offsite'])
-        await rebuild(context, NEW, { id, destination: placeOf(context) })
-        return `${id} was checked, restored and compared`
+        const id = String(context.facts['backup'])
+        const destination = placeOf(context)
+        await rebuild(context, NEW, { id, destination })
+        return `${id} was brought from ${destination.name}, checked, restored and compared`
       },
     },
     {
       title: 'Every row of the new store is read and compared with the manifest',
       phase: 'verify',
       async run(context) {
-        const { contents } = (await placeOf(context).find(String(context.facts['offsite']))).manifest
+        const { contents } = (await placeOf(context).find(String(context.facts['backup']))).manifest
         if (contents !== null) remember(context, contents)
         const { url } = await context.clusters.start(NEW)
         const found = await contentsOf({ url, schema: 'public' }, context)

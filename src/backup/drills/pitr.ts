@@ -17,7 +17,7 @@ import { findProgram, type Program, type ProgramName } from '../postgres-tools/f
 import { recover } from '../recovery/recover.ts'
 import { RecoveryServer } from '../recovery/recovery-server.ts'
 import { fetchCommand, thisProgram, walConfiguration } from '../wal/wal-configuration.ts'
-import { contentsOf, expectSame, newestVerified, OLD, rebuild, remember, waitFor } from './drill-steps.ts'
+import { chooseVerified, contentsOf, expectSame, OLD, rebuild, remember, waitFor } from './drill-steps.ts'
 import type { DrillContext, Refusable, Scenario } from './scenario.ts'
 
 /** Only in the log: appended after the base backup and before the bad event. And what goes with the bad event. */
@@ -72,7 +72,7 @@ export const pitr: Scenario = {
         const { clusters, facts } = context
         const { path, major, version } = await programs(context)
         Object.assign(facts, { binaries: dirname(dirname(path)), major })
-        const { id, verified } = await newestVerified(context)
+        const { id, verified } = await chooseVerified(context)
         await rebuild(context, OLD, { id, destination: context.desk.destination }, String(facts['binaries']))
         await clusters.stop(OLD)
         const data = clusters.dataFolder(OLD)

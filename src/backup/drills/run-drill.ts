@@ -1,8 +1,9 @@
 // Runs the steps of a scenario one after another, and writes down what is done after each.
 
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { asBackupError, BackupError } from '../backup-error.ts'
+import { makeFolders } from '../../make-folders.ts'
+import { asBackupError, BackupError, describeCause } from '../backup-error.ts'
 import type { Desk } from '../desk.ts'
 import type { JobContext } from '../driver.ts'
 import type { BackupPolicy } from '../policy/policy.ts'
@@ -26,6 +27,9 @@ export interface DrillOrder {
 export interface Drilled {
   id: string
   scenario: string
+  /** That the drill's store came from, and where it was. */
+  backup: string
+  place: string
   rto_seconds: number
   rto_objective_seconds: number
   is_rto_met: boolean
@@ -56,9 +60,9 @@ interface Running extends DrillOrder {
 }
 
 async function goThrough(scenario: Scenario, running: Running, context: JobContext): Promise<void> {
-  const { desk, offsite, folder, state, options } = running
+  const { desk, offsite, policy, folder, state, options } = running
   const clusters = new Clusters(folder, context.log)
-  const drill = { ...context, desk, offsite, clusters, folder, options, facts: state.facts }
+  const drill = { ...context, desk, offsite, policy, clusters, folder, options, facts: state.facts }
   try {
     for (const step of scenario.steps.slice(state.steps.length)) {
       const [startedAt, from] = [new Date().toISOString(), performance.now()]
@@ -81,25 +85,33 @@ async function goThrough(scenario: Scenario, running: Running, context: JobConte
     state.finished_at = new Date().toISOString()
     writeState(folder, state)
   } catch (error) {
-    await clusters.stopAll()
-    const failure = asBackupError(error, context.signal)
-    writeFileSync(join(folder, 'report.md'), incidentReport(scenario, running, failure))
-    // One that failed is over, and stays to be looked at; one that was stopped can go on.
-    if (failure.kind !== 'stopped') {
+    const failure = context.signal.aborted ? stopped(running) : asBackupError(error)
+    if (failure.kind === 'stopped') {
+      await clusters.stopAll()
+    } else {
+      // It is over: what went wrong is in the report, and its clusters would fill the disk.
+      await cleanUp(clusters, folder).catch((cause: Error) =>
+        context.log(`${folder} could not be cleared: ${cause.message}`),
+      )
       state.finished_at = new Date().toISOString()
       writeState(folder, state)
     }
+    writeFileSync(join(folder, 'report.md'), incidentReport(scenario, running, failure))
     throw failure
   }
 }
+
+const stopped = ({ folder, state }: Running): BackupError =>
+  new BackupError('stopped', `it was stopped; annals dr drill ${state.scenario} goes on with it, from ${folder}`)
 
 function conclude(scenario: Scenario, running: Running): Drilled {
   const report = join(running.folder, 'report.md')
   writeFileSync(report, incidentReport(scenario, running, undefined))
   const { rto, objective } = measured(running)
+  const { backup, place } = running.state.facts
   return {
-    ...{ id: running.state.id, scenario: scenario.name, rto_seconds: rto, rto_objective_seconds: objective },
-    ...{ is_rto_met: rto <= objective, report },
+    ...{ id: running.state.id, scenario: scenario.name, backup: String(backup), place: String(place) },
+    ...{ rto_seconds: rto, rto_objective_seconds: objective, is_rto_met: rto <= objective, report },
   }
 }
 
@@ -127,7 +139,11 @@ function begin(root: string, scenario: string): { folder: string; state: DrillSt
   const at = new Date().toISOString()
   const id = `drill_${at.replace(/\D/g, '').slice(0, 14)}_${scenario}`
   const folder = join(root, id)
-  mkdirSync(folder, { recursive: true, mode: 0o711 })
+  try {
+    makeFolders(folder, 0o711)
+  } catch (cause) {
+    throw new BackupError('refused', `${folder} can't be made: ${describeCause(cause)}`, { cause })
+  }
   const state = { id, scenario, started_at: at, resumed: 0, steps: [], facts: {}, finished_at: null }
   writeState(folder, state)
   return { folder, state }

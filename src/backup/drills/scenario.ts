@@ -2,6 +2,7 @@
 
 import type { Desk } from '../desk.ts'
 import type { JobContext } from '../driver.ts'
+import type { BackupPolicy } from '../policy/policy.ts'
 import type { Clusters } from './clusters.ts'
 
 /** The steps of an incident: before it, it, and the eight of a recovery in four groups. */
@@ -13,6 +14,7 @@ export interface DrillContext extends JobContext {
   desk: Desk
   /** Undefined when there is no second place. */
   offsite: Desk['destination'] | undefined
+  policy: Readonly<BackupPolicy>
   clusters: Clusters
   /** Where the drill keeps what is its own. */
   folder: string

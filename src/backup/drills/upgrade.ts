@@ -5,11 +5,8 @@ import { BackupError } from '../backup-error.ts'
 import { createBackup } from '../create-backup.ts'
 import { folderDestination } from '../folder-destination.ts'
 import { verifyBackup } from '../verify-backup.ts'
-import { contentsOf, expectSame, NEW, newestVerified, OLD, rebuild, remember } from './drill-steps.ts'
+import { chooseVerified, contentsOf, expectSame, NEW, OLD, rebuild, remember } from './drill-steps.ts'
 import type { DrillContext, Scenario } from './scenario.ts'
-
-/** An upgrade is begun only with a backup that is younger. */
-const YOUNGEST_HOURS = 48
 
 const backupsOf = ({ folder }: DrillContext) => folderDestination(join(folder, 'backups'))
 
@@ -25,10 +22,15 @@ export const upgrade: Scenario = {
       title: 'There is a verified backup to go back to, and a cluster of the older version is filled from it',
       phase: 'prepare',
       async run(context) {
-        const { id, started_at: at, verified } = await newestVerified(context)
+        const { id, started_at: at, verified } = await chooseVerified(context)
         const hours = (Date.now() - Date.parse(at)) / 3_600_000
-        if (hours > YOUNGEST_HOURS) {
-          throw new BackupError('refused', `the newest verified backup is ${Math.round(hours)} h old: make one first`)
+        // Older than that, the alert about it is critical: no time for an upgrade.
+        const { critical_after_hours: limit } = context.policy.alerts
+        if (hours > limit) {
+          throw new BackupError(
+            'refused',
+            `the newest verified backup is ${Math.floor(hours)} h old, and the policy calls ${limit} h critical: make one first`,
+          )
         }
         const from = { id, destination: context.desk.destination }
         const store = await rebuild(context, OLD, from, context.options.fromBinaries)
