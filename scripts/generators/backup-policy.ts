@@ -4,6 +4,7 @@ import type { TSchema } from '@sinclair/typebox'
 import { stringify } from 'yaml'
 import { alertRules } from '../../src/backup/policy/alert-rules.ts'
 import { BackupPolicy, DEFAULT_POLICY } from '../../src/backup/policy/policy.ts'
+import { policyDocument } from '../../src/backup/policy/policy-document.ts'
 import { cell, row } from './markdown.ts'
 
 interface Member {
@@ -37,13 +38,18 @@ export const backupPolicyReference = () => `# The policy of backups
 One document says what is backed up when, how long it is kept, when somebody is told, and what recovery has to reach.
 \`BACKUP_POLICY_FILE\` names it, as JSON or YAML; a member that it leaves out is that of the built-in policy, and one that it
 has replaces that whole. What is wrong stops the start with its place. From it come the schedules of the service
-(\`SCHEDULES=on\`) and \`GET /schedules\`, \`annals backup prune\`, and \`annals schedules generate crontab|kubernetes|prometheus|s3-lifecycle\`.
+(\`SCHEDULES=on\`) and \`GET /schedules\`, \`annals backup prune\`, \`annals backup plan --provider rds\`, and
+\`annals schedules generate crontab|kubernetes|prometheus|s3-lifecycle|markdown\`, of which the last one is the policy in words, as below.
 
 ## The built-in policy
 
 \`\`\`yaml
 ${stringify(DEFAULT_POLICY).trimEnd()}
 \`\`\`
+
+The same in words:
+
+${policyDocument(DEFAULT_POLICY).replaceAll(/^## /gm, '### ').trimEnd()}
 
 ## Members
 

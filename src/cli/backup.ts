@@ -9,6 +9,7 @@ import { testBackup } from '../backup/test-backup.ts'
 import { verifyBackup } from '../backup/verify-backup.ts'
 import { BACKUP_EXIT_CODES, type DeskOptions, withFiles, withStore } from './backup-context.ts'
 import { onDesk, print } from './backup-options.ts'
+import { planCommand } from './backup-plan.ts'
 import { pruneCommand } from './backup-prune.ts'
 import {
   describeBackup,
@@ -19,7 +20,7 @@ import {
   describeTypes,
 } from './backup-report.ts'
 
-/** `annals backup create|list|show|types|verify|test|jobs|prune`. Errors carry the exit code. */
+/** `annals backup create|list|show|types|verify|test|jobs|prune|plan`. Errors carry the exit code. */
 export function backupCommand(): Command {
   return new Command('backup')
     .description('make backups of a store, list them, and prove that they can be restored')
@@ -32,6 +33,7 @@ export function backupCommand(): Command {
     .addCommand(testCommand())
     .addCommand(jobsCommand())
     .addCommand(pruneCommand())
+    .addCommand(planCommand())
 }
 
 function createCommand(): Command {

@@ -5,6 +5,7 @@ import { BackupError } from '../backup/backup-error.ts'
 import { openDestination } from '../backup/destinations.ts'
 import { alertRules } from '../backup/policy/alert-rules.ts'
 import type { BackupPolicy, Schedule } from '../backup/policy/policy.ts'
+import { policyDocument } from '../backup/policy/policy-document.ts'
 import { readPolicy } from '../backup/policy/read-policy.ts'
 import { nextDue } from '../backup/schedules/due.ts'
 import { cronJobs, crontab, type KubernetesOptions, s3Lifecycle } from '../backup/schedules/for-others.ts'
@@ -55,10 +56,16 @@ function describe(timezone: string, schedules: (Schedule & { next_at: string | n
     ['name', 'cron', 'what', 'next'],
     schedules.map((each) => [
       ...[each.name, `${each.cron} (${timezone})`],
-      each.task === 'prune' ? 'prune' : `${each.type}${each.incremental ? ', incremental' : ''}, ${each.to ?? 'local'}`,
+      describeTask(each),
       each.next_at ?? 'never',
     ]),
   )
+}
+
+function describeTask(schedule: Schedule): string {
+  if (schedule.task === 'prune') return 'prune'
+  const { type, incremental, kind, to = 'local' } = schedule
+  return [type, ...(incremental ? ['incremental'] : []), ...(kind ? [kind] : []), to].join(', ')
 }
 
 function runCommand(): Command {
@@ -86,6 +93,7 @@ const FORMATS = {
   crontab: ({ policy, active }: Generating) => crontab(policy, active),
   kubernetes: ({ policy, active, options }: Generating) => cronJobs(policy, active, options),
   prometheus: ({ policy }: Generating) => alertRules(policy),
+  markdown: ({ policy }: Generating) => `# How this store is backed up\n\n${policyDocument(policy)}`,
   's3-lifecycle': ({ policy, offsite = '' }: Generating) => s3Lifecycle(policy, prefixOf(offsite)),
 }
 
