@@ -1,6 +1,7 @@
 // The reads of the event store on PostgreSQL, over the pool.
 
 import type { QueryArrayConfig } from 'pg'
+import { AS_TEXT } from './append-events.ts'
 import type {
   FeedPage,
   FeedQuery,
@@ -26,11 +27,13 @@ import {
   sizeOf,
   streamStatement,
 } from './read-events.ts'
+import { ShortReads } from './short-reads.ts'
 import { quoteIdentifier } from './sql.ts'
 
 export class EventReader {
   readonly #pool: MeasuredPool
   readonly #schema: string
+  readonly #shortReads: ShortReads
   /** As the last page said; undefined before the first. */
   #largestEventBytes: number | undefined
   /** Versions of streams that were read; a hint, which may be outdated. */
@@ -41,6 +44,11 @@ export class EventReader {
   constructor(pool: MeasuredPool, schema: string) {
     this.#pool = pool
     this.#schema = schema
+    this.#shortReads = new ShortReads(schema, async (statement) => {
+      const query = { ...arrayQuery(pool, statement), types: AS_TEXT }
+      const { rows } = await tried(() => pool.query(query))
+      return rows as (string | null)[][]
+    })
   }
 
   async readStream(query: StreamQuery): Promise<StreamPage> {
@@ -55,10 +63,7 @@ export class EventReader {
 
   async readStreamText(query: StreamQuery, separator: Separator): Promise<PageText> {
     const { limit, isMeasured } = sizeOf(query, this.#largestEventBytes)
-    if (isMeasured || query.types !== undefined || limit <= FIRST_EVENTS) {
-      const { version, events, isFull } = await this.readStream(query)
-      return pageText(events, version, isFull, separator)
-    }
+    if (isMeasured || query.types !== undefined || limit <= FIRST_EVENTS) return this.#readFirst(query, separator)
     const page = await this.#readLong({ ...query, limit }, separator)
     if (this.#lengths.size >= MAX_LENGTHS) this.#lengths.clear()
     this.#lengths.set(query.streamId, page.head)
@@ -73,9 +78,25 @@ export class EventReader {
       // Without an event there is no row that could tell the head.
       if (page.count > 0) return page
     }
-    const { version, events, isFull } = await this.readStream({ ...query, limit: FIRST_EVENTS })
-    const first = pageText(events, version, isFull, separator)
+    const first = await this.#readFirst({ ...query, limit: FIRST_EVENTS }, separator)
     return first.isFull && first.last !== undefined ? this.#readRest(query, first, first.last, separator) : first
+  }
+
+  async #readFirst(query: StreamQuery, separator: Separator): Promise<PageText> {
+    if (separator === ',' && this.#isShort(query)) {
+      const { streamId, fromVersion = 1, limit } = query
+      const { page, largestEventBytes } = await this.#shortReads.read({ streamId, fromVersion, limit })
+      this.#largestEventBytes = largestEventBytes
+      return page
+    }
+    const { version, events, isFull } = await this.readStream(query)
+    return pageText(events, version, isFull, separator)
+  }
+
+  #isShort({ direction, limit, types, toVersion }: StreamQuery): boolean {
+    if (this.#largestEventBytes === undefined || limit > FIRST_EVENTS) return false
+    const isPlain = direction === 'forward' && types === undefined && toVersion === undefined
+    return isPlain && !sizeOf({ limit, maxBytes: MAX_SHORT_BYTES }, this.#largestEventBytes).isMeasured
   }
 
   // What is below the head that was seen never changes, so the rest is of the same moment.
@@ -161,6 +182,8 @@ async function tried<R>(read: () => Promise<R>): Promise<R> {
 // So many events of a stream come by a prepared statement, and the rest by COPY, which can't be prepared: planning it takes
 // as long as the lines of about twenty events.
 const FIRST_EVENTS = 16
+// Many reads share a statement, so each one's part of it has to be small.
+const MAX_SHORT_BYTES = 256 * 1024
 const MAX_LENGTHS = 10_000
 // Room for one line before anything is known.
 const USUAL_LINE_BYTES = 512
