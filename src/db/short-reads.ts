@@ -1,9 +1,9 @@
-// Reads of short streams. Those that arrive while others are on their way go to the database together in one statement:
-// a round trip of its own costs a read more than its events do (docs/decisions/0013).
+// Reads of short streams. Those that arrive while others are on their way go to the database together in the next
+// statement: a round trip of its own costs a read more than its events do (docs/decisions/0013).
 
 import type { PageText } from './event-log.ts'
 import type { Statement } from './read-events.ts'
-import { EVENT_JSON, quoteIdentifier } from './sql.ts'
+import { eventJson, quoteIdentifier } from './sql.ts'
 
 /** Forwards, in a stream without a filter; the events come with commas after them. */
 export interface ShortRead {
@@ -22,10 +22,8 @@ export interface ShortPage {
 /** Sends {@link shortReadsStatement}; the rows come in row mode `array`, each column as text. */
 export type SendShortReads = (statement: Statement) => Promise<(string | null)[][]>
 
-// With one at a time the database would wait while answers are written; more divide the reads into smaller batches.
-const BATCHES_AT_ONCE = 2
 const MAX_BATCH = 64
-// A batch that takes longer holds nobody up: what waits goes beside it, as if there were no batches.
+// A statement that takes longer holds nobody up: what waits goes beside it.
 const PATIENCE_MS = 20
 
 interface Waiting {
@@ -50,7 +48,7 @@ export class ShortReads {
   read(read: ShortRead): Promise<ShortPage> {
     return new Promise((resolve, reject) => {
       this.#queue.push({ read, resolve, reject })
-      if (this.#underWay < BATCHES_AT_ONCE) this.#pump()
+      if (this.#underWay === 0) this.#pump()
       else this.#timer ??= setTimeout(() => this.#pump(), PATIENCE_MS)
     })
   }
@@ -92,14 +90,18 @@ function shortReadsStatement(schema: string, batch: Waiting[]): Statement {
   return {
     name: 'annals_short_reads',
     text: `SELECT r.n, coalesce(h.version, 0), (SELECT largest_event_bytes FROM ${tables}.annals_head), p.*
-      FROM unnest((SELECT $1::text[]), (SELECT $2::bigint[]), (SELECT $3::int[]))
-        WITH ORDINALITY AS r (stream_id, from_version, size, n)
+      FROM (
+        SELECT *, to_json(stream_id) AS stream_json
+        FROM unnest((SELECT $1::text[]), (SELECT $2::bigint[]), (SELECT $3::int[]))
+          WITH ORDINALITY AS r (stream_id, from_version, size, n)
+        OFFSET 0
+      ) AS r
       LEFT JOIN LATERAL (
         SELECT version FROM ${tables}.events WHERE stream_id = r.stream_id ORDER BY version DESC LIMIT 1
       ) AS h ON true
       CROSS JOIN LATERAL (
         SELECT count(*), max(e.at), string_agg(e.line, ',') FROM (
-          SELECT e.version AS at, ${EVENT_JSON} AS line FROM ${tables}.events AS e
+          SELECT e.version AS at, ${eventJson('r.stream_json')} AS line FROM ${tables}.events AS e
           WHERE e.stream_id = r.stream_id AND e.version >= r.from_version ORDER BY e.version LIMIT r.size
         ) AS e
       ) AS p`,
