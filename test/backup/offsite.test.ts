@@ -5,7 +5,6 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { BackupError } from '../../src/backup/backup-error.ts'
 import { createBackup } from '../../src/backup/create-backup.ts'
 import { type DestinationAccess, openDestination } from '../../src/backup/destinations.ts'
 import { DEFAULT_POLICY } from '../../src/backup/policy/policy.ts'
@@ -13,6 +12,7 @@ import { pruneBackups } from '../../src/backup/prune-backups.ts'
 import { restoreBackup } from '../../src/backup/restore-backup.ts'
 import { verifyBackup } from '../../src/backup/verify-backup.ts'
 import { runMigrations } from '../../src/db/migrator.ts'
+import { failure } from '../support/backups.ts'
 import { createTestDatabase, runSql, testFolder, withDatabase } from '../support/postgres.ts'
 import { isResticAbsent } from '../support/restic.ts'
 import { startTestS3 } from '../support/s3.ts'
@@ -42,15 +42,6 @@ const make = (address: string, access: DestinationAccess, since?: string, from =
     { type: 'archive', options: {}, ...(since !== undefined && { since }) },
     context(),
   )
-
-async function failure(promise: Promise<unknown>): Promise<BackupError> {
-  const error = await promise.then(
-    () => undefined,
-    (error: unknown) => error,
-  )
-  if (error instanceof BackupError) return error
-  throw new Error('it did not fail as it should', { cause: error })
-}
 
 /** Restores into a new database and compares every row. */
 async function restores(

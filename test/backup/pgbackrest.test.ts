@@ -4,7 +4,6 @@ import { appendFileSync, chmodSync, existsSync, mkdirSync, readdirSync, readFile
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { asBackupError, type BackupError } from '../../src/backup/backup-error.ts'
 import { backupIdOf } from '../../src/backup/backup-id.ts'
 import { createBackup } from '../../src/backup/create-backup.ts'
 import type { Desk } from '../../src/backup/desk.ts'
@@ -21,18 +20,13 @@ import { verifyBackup } from '../../src/backup/verify-backup.ts'
 import type { StoreAddress } from '../../src/db/backup/store-connection.ts'
 import { startEmbeddedPostgres } from '../../src/db/embedded-postgres.ts'
 import { runMigrations } from '../../src/db/migrator.ts'
+import { failure } from '../support/backups.ts'
 import { DEBIAN_BIN, isDebianPostgresAbsent, startDebianPostgres } from '../support/debian-postgres.ts'
 import { quiet, runSql, type Teardown, testFolder } from '../support/postgres.ts'
 
 const isAbsent =
   isDebianPostgresAbsent ||
   (!existsSync('/usr/bin/pgbackrest') && 'pgBackRest is not installed: apt-get install pgbackrest')
-
-const failure = (promise: Promise<unknown>): Promise<BackupError | string> =>
-  promise.then(
-    () => 'it did not fail as it should',
-    (error: unknown) => asBackupError(error),
-  )
 
 /** Where a repository will be, and the command that archives into it. */
 function newRepository(t: Teardown) {
@@ -142,7 +136,7 @@ t.test(
     writeFileSync(data as string, bytes)
     const damaged = await failure(verifyBackup({ ...desk, store: undefined }, { id: full.id, level: 1 }, context))
     t.match(damaged, { kind: 'damaged', message: /found its repository damaged/ })
-    t.match((damaged as BackupError).evidence.join('\n'), /checksum invalid: 1/)
+    t.match(damaged.evidence.join('\n'), /checksum invalid: 1/)
   },
 )
 

@@ -5,7 +5,6 @@ import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 
 import { join } from 'node:path'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import t from 'tap'
-import { BackupError } from '../../src/backup/backup-error.ts'
 import { readCatalogue } from '../../src/backup/catalogue.ts'
 import { createBackup } from '../../src/backup/create-backup.ts'
 import type { Desk } from '../../src/backup/desk.ts'
@@ -16,6 +15,7 @@ import { restoreBackup } from '../../src/backup/restore-backup.ts'
 import { verifyBackup } from '../../src/backup/verify-backup.ts'
 import { startEmbeddedPostgres } from '../../src/db/embedded-postgres.ts'
 import { Migrator, runMigrations } from '../../src/db/migrator.ts'
+import { failure } from '../support/backups.ts'
 import { DEBIAN_BIN, isDebianPostgresAbsent, startDebianPostgres } from '../support/debian-postgres.ts'
 import { isPgBouncerAbsent, startPgBouncer } from '../support/pgbouncer.ts'
 import { quiet, runSql, type Teardown, testFolder, withDatabase } from '../support/postgres.ts'
@@ -73,15 +73,6 @@ const restore = (desk: Desk, id: string, url: string, schema = 'public') =>
   )
 const rowsOf = (url: string, schema: string, table: string) =>
   runSql(url, `SELECT to_jsonb(t) AS row FROM ${schema}.${table} AS t ORDER BY to_jsonb(t)::text`)
-
-async function failure(promise: Promise<unknown>): Promise<BackupError> {
-  const error = await promise.then(
-    () => undefined,
-    (error: unknown) => error,
-  )
-  if (error instanceof BackupError) return error
-  throw new Error('it did not fail as it should', { cause: error })
-}
 
 t.test('Each type comes back whole, in each format, and passes each level', async (t) => {
   for (const schema of ['public', 'orders']) {

@@ -16,7 +16,6 @@ import {
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { BackupError } from '../../src/backup/backup-error.ts'
 import { createBackup } from '../../src/backup/create-backup.ts'
 import type { Desk } from '../../src/backup/desk.ts'
 import { openDestination } from '../../src/backup/destinations.ts'
@@ -28,6 +27,7 @@ import { verifyBackup } from '../../src/backup/verify-backup.ts'
 import { archiveFile, fetchFile, type WalError } from '../../src/backup/wal/archive-file.ts'
 import { fetchCommand, walConfiguration } from '../../src/backup/wal/wal-configuration.ts'
 import { runMigrations } from '../../src/db/migrator.ts'
+import { failure } from '../support/backups.ts'
 import { DEBIAN_BIN, isDebianPostgresAbsent, startDebianOn, startDebianPostgres } from '../support/debian-postgres.ts'
 import { runSql, type Teardown, testFolder } from '../support/postgres.ts'
 import { spawnAnnals, until } from '../support/service.ts'
@@ -38,15 +38,6 @@ const context = (): JobContext => ({
   log() {},
   pgBin: DEBIAN_BIN,
 })
-
-async function failure(promise: Promise<unknown>): Promise<BackupError> {
-  const error = await promise.then(
-    () => undefined,
-    (error: unknown) => error,
-  )
-  if (error instanceof BackupError) return error
-  throw new Error('it did not fail as it should', { cause: error })
-}
 
 const walFailure = (promise: Promise<void>) =>
   promise.then(
