@@ -48,9 +48,9 @@ export const poolOptions = (settings: Settings, url: string, applicationName: st
   session: {
     statement_timeout: `${settings.DATABASE_STATEMENT_TIMEOUT_MS}`,
     lock_timeout: `${settings.DATABASE_LOCK_TIMEOUT_MS}`,
-    // A service that stops in the middle of a transaction must not hold the head's lock for ever.
     // Every statement of ours is short; compiling one takes longer than running it.
     jit: 'off',
+    // A service that stops in the middle of a transaction must not hold the head's lock for ever.
     idle_in_transaction_session_timeout: `${settings.DATABASE_QUERY_TIMEOUT_MS}`,
   },
   applicationName,
