@@ -96,10 +96,8 @@ interface Connected {
   tail: FeedTail
   hub: FollowHub
   snapshots: PostgresSnapshots
-  snapshotWatch: SnapshotWatch
   consumers: PostgresConsumers
-  consumerWatch: ConsumerWatch
-  backupWatch: BackupWatch
+  watches: { consumers: ConsumerWatch; snapshots: SnapshotWatch; backups: BackupWatch }
   schedules: ScheduleService
 }
 
@@ -143,9 +141,9 @@ export function createBackend(options: BackendOptions): Backend {
     queuedEvents: () => connected?.log.queuedEvents ?? 0,
   })
 
-  consumerMetrics(options.registry, () => connected?.consumerWatch.known ?? [])
-  snapshotMetrics(options.registry, () => connected?.snapshotWatch.known)
-  backupMetrics(options.registry, () => connected?.backupWatch.known)
+  consumerMetrics(options.registry, () => connected?.watches.consumers.known ?? [])
+  snapshotMetrics(options.registry, () => connected?.watches.snapshots.known)
+  backupMetrics(options.registry, () => connected?.watches.backups.known)
 
   const start = async (): Promise<void> => {
     if (settings.DATABASE_URL === undefined) {
@@ -171,9 +169,7 @@ export function createBackend(options: BackendOptions): Backend {
     )
     await Promise.all([connected.pool.start(), bringUpToDate(options, connected, closing.signal)])
     connected.monitor.markStarted()
-    connected.consumerWatch.start()
-    connected.snapshotWatch.start()
-    connected.backupWatch.start()
+    for (const watch of Object.values(connected.watches)) watch.start()
     connected.schedules.start()
   }
   let started: Promise<void> | undefined
@@ -204,9 +200,7 @@ export function createBackend(options: BackendOptions): Backend {
       await Promise.race([started?.catch(() => {}), deadline])
       isStarted.abort()
       connected?.monitor.stop()
-      connected?.consumerWatch.stop()
-      connected?.snapshotWatch.stop()
-      connected?.backupWatch.stop()
+      for (const watch of Object.values(connected?.watches ?? {})) watch.stop()
       await connected?.schedules.stop(deadlineMs)
       connected?.tail.close()
       await Promise.race([connected?.backups.close(), sleep(deadlineMs, undefined, { ref: false })])
@@ -285,10 +279,12 @@ function connect(
     tail,
     hub,
     snapshots,
-    snapshotWatch: new SnapshotWatch({ snapshots, moreThan: settings.SNAPSHOT_EVERY }),
     consumers,
-    consumerWatch: new ConsumerWatch(consumers),
-    backupWatch: new BackupWatch({ query: queryOf(admin), schema }),
+    watches: {
+      consumers: new ConsumerWatch(consumers),
+      snapshots: new SnapshotWatch({ snapshots, moreThan: settings.SNAPSHOT_EVERY }),
+      backups: new BackupWatch(queryOf(admin), schema),
+    },
     schedules: new ScheduleService({
       settings,
       policy,

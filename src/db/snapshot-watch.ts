@@ -1,7 +1,8 @@
-// How far streams are ahead of their snapshots, for the metrics: found out in the background, a few streams at a time.
+// How far streams are ahead of their snapshots, for the metrics: a few streams at a time.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { PostgresSnapshots } from './snapshots.ts'
+import { Watch } from './watch.ts'
 
 export interface SnapshotWatchOptions {
   snapshots: Pick<PostgresSnapshots, 'sumCoverage'>
@@ -19,61 +20,31 @@ export interface KnownCoverage {
   behind: number
   largestLag: number
   /** When going through them began, by performance.now(): nothing here is older. */
-  startedAt: number
+  at: number
 }
 
 // The database rests fifty times as long as a page took, so all this takes 2 % of one connection's time at most.
 const REST = 50
 
-export class SnapshotWatch {
-  readonly #options: SnapshotWatchOptions
-  readonly #stopped = new AbortController()
-  #known: KnownCoverage | undefined
-
+/** After a failure the age of what is known says that nothing was found out since. */
+export class SnapshotWatch extends Watch<KnownCoverage> {
   constructor(options: SnapshotWatchOptions) {
-    this.#options = options
+    super(options.intervalMs ?? 60_000, (signal) => goThrough(options, signal))
   }
+}
 
-  /** Undefined before the first round is over. */
-  get known(): KnownCoverage | undefined {
-    return this.#known
-  }
-
-  start(): void {
-    void this.#run()
-  }
-
-  stop(): void {
-    this.#stopped.abort()
-  }
-
-  async #run(): Promise<void> {
-    const { intervalMs = 60_000 } = this.#options
-    while (!this.#stopped.signal.aborted) {
-      // After a failure the age of what is known says that nothing was found out since.
-      await this.#round().catch(() => {})
-      await this.#pause(intervalMs)
-    }
-  }
-
-  async #round(): Promise<void> {
-    const { snapshots, moreThan, pageStreams = 1_000 } = this.#options
-    const sums: KnownCoverage = { streams: 0, behind: 0, largestLag: 0, startedAt: performance.now() }
-    for (let after: string | null = ''; after !== null; ) {
-      const pageAt = performance.now()
-      const page = await snapshots.sumCoverage({ moreThan, after, streams: pageStreams })
-      sums.streams += page.checked
-      sums.behind += page.behind
-      sums.largestLag = Math.max(sums.largestLag, page.largestLag)
-      after = page.next
-      if (after === null) break
-      await this.#pause(REST * (performance.now() - pageAt))
-      if (this.#stopped.signal.aborted) return
-    }
-    this.#known = sums
-  }
-
-  #pause(ms: number): Promise<void> {
-    return sleep(ms, undefined, { signal: this.#stopped.signal, ref: false }).catch(() => {})
+async function goThrough(options: SnapshotWatchOptions, signal: AbortSignal): Promise<KnownCoverage> {
+  const { snapshots, moreThan, pageStreams = 1_000 } = options
+  const sums: KnownCoverage = { streams: 0, behind: 0, largestLag: 0, at: performance.now() }
+  let after = ''
+  for (;;) {
+    const pageAt = performance.now()
+    const page = await snapshots.sumCoverage({ moreThan, after, streams: pageStreams })
+    sums.streams += page.checked
+    sums.behind += page.behind
+    sums.largestLag = Math.max(sums.largestLag, page.largestLag)
+    if (page.next === null) return sums
+    after = page.next
+    await sleep(REST * (performance.now() - pageAt), undefined, { signal, ref: false })
   }
 }

@@ -30,6 +30,6 @@ export function snapshotMetrics(registry: MetricsRegistry, known: () => KnownCov
   gauge(
     'annals_snapshot_coverage_age_seconds',
     'Time since it was begun to look at them.',
-    ({ startedAt }) => (performance.now() - startedAt) / 1000,
+    ({ at }) => (performance.now() - at) / 1000,
   )
 }
