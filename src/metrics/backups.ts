@@ -1,30 +1,22 @@
-import { Gauge } from 'prom-client'
 import type { KnownFigures } from '../db/backup/backup-watch.ts'
+import { gauge, labelledGauge } from './gauge.ts'
 import type { MetricsRegistry } from './registry.ts'
 
-type Sample = [labels: Record<string, string>, value: number | null]
-
-/** `backup_…` and `dr_…`, as of the last time that the catalogue was read; absent before. It must not wait for the database. */
+/** `backup_…` and `dr_…`, as of the last time that the catalogue was read; absent before. */
 export function backupMetrics(registry: MetricsRegistry, known: () => KnownFigures | undefined): void {
-  const gauge = (name: string, help: string, labelNames: string[], samples: (figures: KnownFigures) => Sample[]) =>
-    new Gauge({
-      ...{ name, help, labelNames, registers: [registry] },
-      collect() {
-        const figures = known()
-        this.reset()
-        // Nothing rather than the 0 of a new gauge.
-        if (labelNames.length === 0) this.remove()
-        for (const [labels, value] of figures === undefined ? [] : samples(figures)) {
-          if (value !== null) this.set(labels, value)
-        }
-      },
+  const ofStore = (name: string, help: string, valueOf: (figures: KnownFigures) => number | null) =>
+    gauge(registry, name, help, () => {
+      const figures = known()
+      return figures && valueOf(figures)
     })
   const ofType = (name: string, help: string, valueOf: (type: KnownFigures['types'][0]) => number | null) =>
-    gauge(name, help, ['type'], ({ types }) => types.map((each) => [{ type: each.type }, valueOf(each)]))
-  const ofStore = (name: string, help: string, valueOf: (figures: KnownFigures) => number | null) =>
-    gauge(name, help, [], (figures) => [[{}, valueOf(figures)]])
+    labelledGauge(registry, name, help, 'type', () =>
+      (known()?.types ?? []).map((each) => [each.type, valueOf(each)] as const),
+    )
   const ofDrill = (name: string, help: string, valueOf: (drill: KnownFigures['drills'][0]) => number) =>
-    gauge(name, help, ['scenario'], ({ drills }) => drills.map((each) => [{ scenario: each.scenario }, valueOf(each)]))
+    labelledGauge(registry, name, help, 'scenario', () =>
+      (known()?.drills ?? []).map((each) => [each.scenario, valueOf(each)] as const),
+    )
 
   ofType('backup_last_success_timestamp_seconds', 'When a backup last succeeded.', (type) => type.last_success)
   ofType('backup_last_failure_timestamp_seconds', 'When a backup last failed.', (type) => type.last_failure)

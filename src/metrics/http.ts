@@ -1,5 +1,6 @@
-import { Counter, Gauge } from 'prom-client'
+import { Counter } from 'prom-client'
 import type { RequestObserver } from '../http/request-report.ts'
+import { gauge } from './gauge.ts'
 import { Histogram, SECONDS } from './histogram.ts'
 import type { MetricsRegistry } from './registry.ts'
 
@@ -24,22 +25,13 @@ export function httpMetrics(registry: MetricsRegistry, gauges: HttpGauges): Http
     buckets: SECONDS,
     registry,
   })
-  new Gauge({
-    name: 'http_server_active_requests',
-    help: 'Requests without a complete answer, streams included.',
-    registers: [registry],
-    collect() {
-      this.set(gauges.inFlight())
-    },
-  })
-  new Gauge({
-    name: 'http_server_open_streams',
-    help: 'Answers that go on until one side stops.',
-    registers: [registry],
-    collect() {
-      this.set(gauges.streams())
-    },
-  })
+  gauge(
+    registry,
+    'http_server_active_requests',
+    'Requests without a complete answer, streams included.',
+    gauges.inFlight,
+  )
+  gauge(registry, 'http_server_open_streams', 'Answers that go on until one side stops.', gauges.streams)
   const malformed = new Counter({
     name: 'http_server_malformed_requests_total',
     help: 'Requests that were refused before they had a route, by status.',

@@ -1,37 +1,24 @@
-import { Counter, Gauge } from 'prom-client'
+import { Counter } from 'prom-client'
 import type { PoolStats } from '../db/pool.ts'
 import type { PoolObserver } from '../db/pool-options.ts'
+import { gauge, labelledGauge } from './gauge.ts'
 import { Histogram, SECONDS } from './histogram.ts'
 import type { MetricsRegistry } from './registry.ts'
 
 /** `db_client_connection_…`: how many connections there are, and how long callers wait for, use and open them. */
 export function poolMetrics(registry: MetricsRegistry, stats: () => PoolStats): PoolObserver {
-  const registers = [registry]
-  const idle = { state: 'idle' }
-  const used = { state: 'used' }
-  new Gauge({
-    name: 'db_client_connection_count',
-    help: 'Open connections by state.',
-    labelNames: ['state'],
-    registers,
-    collect() {
-      const now = stats()
-      this.set(idle, now.idle)
-      this.set(used, now.used)
-    },
+  labelledGauge(registry, 'db_client_connection_count', 'Open connections by state.', 'state', () => {
+    const { idle, used } = stats()
+    return [
+      ['idle', idle],
+      ['used', used],
+    ]
   })
-  const gauge = (name: string, help: string, read: (stats: PoolStats) => number) =>
-    new Gauge({
-      name,
-      help,
-      registers,
-      collect() {
-        this.set(read(stats()))
-      },
-    })
-  gauge('db_client_connection_max', 'Largest number of connections.', ({ max }) => max)
-  gauge('db_client_connection_idle_min', 'Connections that are kept open and warm.', ({ min }) => min)
-  gauge('db_client_connection_pending_requests', 'Callers that wait for a connection.', ({ waiting }) => waiting)
+  const ofPool = (name: string, help: string, valueOf: (stats: PoolStats) => number) =>
+    gauge(registry, name, help, () => valueOf(stats()))
+  ofPool('db_client_connection_max', 'Largest number of connections.', ({ max }) => max)
+  ofPool('db_client_connection_idle_min', 'Connections that are kept open and warm.', ({ min }) => min)
+  ofPool('db_client_connection_pending_requests', 'Callers that wait for a connection.', ({ waiting }) => waiting)
 
   const seconds = (name: string, help: string) => new Histogram({ name, help, buckets: SECONDS, registry }).series()
   const waits = seconds('db_client_connection_wait_time_seconds', 'Time until a caller got a connection.')
@@ -42,7 +29,7 @@ export function poolMetrics(registry: MetricsRegistry, stats: () => PoolStats): 
     name: 'db_client_connection_timeouts_total',
     help: 'Callers that got no connection in time: none came free (queue), or none could be opened (connect).',
     labelNames: ['kind'],
-    registers,
+    registers: [registry],
   })
   const queue = { kind: 'queue' }
   const connect = { kind: 'connect' }
@@ -51,7 +38,7 @@ export function poolMetrics(registry: MetricsRegistry, stats: () => PoolStats): 
   const errors = new Counter({
     name: 'db_client_connection_errors_total',
     help: 'Connections that could not be opened, or died.',
-    registers,
+    registers: [registry],
   })
   return {
     acquired: (waitSeconds) => waits.observe(waitSeconds),

@@ -1,5 +1,6 @@
 import { Counter, Gauge } from 'prom-client'
 import type { EventLogObserver } from '../db/postgres-event-log.ts'
+import { gauge } from './gauge.ts'
 import { Histogram, SECONDS } from './histogram.ts'
 import type { MetricsRegistry } from './registry.ts'
 
@@ -35,18 +36,12 @@ export function storeMetrics(registry: MetricsRegistry, gauges: StoreGauges): Ev
     help: 'Last position of the store, as of the last health check.',
     registers: [registry],
     collect() {
+      // Where it is not known at the moment, the last one that was known stays.
       const head = gauges.head()
       if (head !== undefined) this.set(head)
     },
   })
-  new Gauge({
-    name: 'annals_append_queue_events',
-    help: 'Events that wait for the append gate.',
-    registers: [registry],
-    collect() {
-      this.set(gauges.queuedEvents())
-    },
-  })
+  gauge(registry, 'annals_append_queue_events', 'Events that wait for the append gate.', gauges.queuedEvents)
   return {
     appended: (events) => appended.inc(events),
     conflicted: () => conflicts.inc(),
