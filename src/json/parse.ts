@@ -3,7 +3,8 @@
 import { isUtf8 } from 'node:buffer'
 import { AppError, type RuleViolation, validationFailed } from '../errors.ts'
 import { pointerAt } from './pointer.ts'
-import { type Finding, JsonSyntaxError, type ScanResult, scanScalar, scanSpace, scanString, scanValue } from './scan.ts'
+import { type Finding, type ScanResult, scanScalar, scanSpace, scanString, scanValue } from './scan.ts'
+import { CLOSE_ARRAY, CLOSE_OBJECT, COLON, COMMA, JsonSyntaxError, OPEN_ARRAY, OPEN_OBJECT, QUOTE } from './tokens.ts'
 
 /** A JSON value that was scanned but not parsed: bytes `start` to `end` of `body`. */
 export class RawJson {
@@ -83,19 +84,19 @@ const MAX_VIOLATIONS = 10
  */
 export function parseJson(body: Buffer, rawMembers: ReadonlySet<string> = STORED_MEMBERS): unknown {
   if (!isUtf8(body)) throw new AppError('malformed_request', 'The body is not valid UTF-8.')
-  const violations: { offset: number; rule: string }[] = []
+  const envelope: Envelope = { body, rawMembers, violations: [] }
   let value: unknown
   try {
-    const parsed = parseValue(body, scanSpace(body, 0), 0, rawMembers, violations)
+    const parsed = parseValue(envelope, scanSpace(body, 0), 0)
     if (scanSpace(body, parsed.end) !== body.length) throw new JsonSyntaxError(parsed.end)
     value = parsed.value
   } catch (error) {
     if (!(error instanceof JsonSyntaxError)) throw error
     throw new AppError('malformed_request', `The body is not JSON: unexpected ${describeAt(body, error.offset)}.`)
   }
-  if (violations.length > 0) {
+  if (envelope.violations.length > 0) {
     const start = scanSpace(body, 0)
-    const first = violations.slice(0, MAX_VIOLATIONS)
+    const first = envelope.violations.slice(0, MAX_VIOLATIONS)
     throw validationFailed(first.map(({ offset, rule }) => ({ pointer: pointerAt(body, start, offset), rule })))
   }
   return value
@@ -106,25 +107,23 @@ interface Parsed {
   value: unknown
 }
 
-type Violations = { offset: number; rule: string }[]
+/** A body that is being parsed, and what was found wrong with it so far. */
+interface Envelope {
+  body: Buffer
+  rawMembers: ReadonlySet<string>
+  violations: { offset: number; rule: string }[]
+}
 
-function parseValue(
-  body: Buffer,
-  start: number,
-  depth: number,
-  rawMembers: ReadonlySet<string>,
-  violations: Violations,
-): Parsed {
+function parseValue(envelope: Envelope, start: number, depth: number): Parsed {
+  const { body } = envelope
   const byte = body[start]
-  if (byte === 0x22) {
+  if (byte === QUOTE) {
     const { end, text } = scanString(body, start)
     return { end, value: text }
   }
-  if (byte !== 0x7b && byte !== 0x5b) return scanScalar(body, start)
+  if (byte !== OPEN_OBJECT && byte !== OPEN_ARRAY) return scanScalar(body, start)
   if (depth === MAX_ENVELOPE_DEPTH) return parseRaw(body, start)
-  return byte === 0x7b
-    ? parseObject(body, start, depth + 1, rawMembers, violations)
-    : parseArray(body, start, depth + 1, rawMembers, violations)
+  return byte === OPEN_OBJECT ? parseObject(envelope, start, depth + 1) : parseArray(envelope, start, depth + 1)
 }
 
 function parseRaw(body: Buffer, start: number): Parsed {
@@ -132,26 +131,21 @@ function parseRaw(body: Buffer, start: number): Parsed {
   return { end: scanned.end, value: new RawJson(body, start, scanned) }
 }
 
-function parseObject(
-  body: Buffer,
-  start: number,
-  depth: number,
-  rawMembers: ReadonlySet<string>,
-  violations: Violations,
-): Parsed {
+function parseObject(envelope: Envelope, start: number, depth: number): Parsed {
+  const { body, rawMembers, violations } = envelope
   const value: Record<string, unknown> = {}
   let count = 0
   let pos = scanSpace(body, start + 1)
-  if (body[pos] === 0x7d) return { end: pos + 1, value }
+  if (body[pos] === CLOSE_OBJECT) return { end: pos + 1, value }
   for (;;) {
-    if (body[pos] !== 0x22) throw new JsonSyntaxError(pos)
+    if (body[pos] !== QUOTE) throw new JsonSyntaxError(pos)
     const keyStart = pos
     const key = scanString(body, pos)
     pos = scanSpace(body, key.end)
-    if (body[pos] !== 0x3a) throw new JsonSyntaxError(pos)
+    if (body[pos] !== COLON) throw new JsonSyntaxError(pos)
     pos = scanSpace(body, pos + 1)
     const name = key.text
-    const member = rawMembers.has(name) ? parseRaw(body, pos) : parseValue(body, pos, depth, rawMembers, violations)
+    const member = rawMembers.has(name) ? parseRaw(body, pos) : parseValue(envelope, pos, depth)
     if (++count > MAX_ENVELOPE_MEMBERS) {
       if (count === MAX_ENVELOPE_MEMBERS + 1) violations.push({ offset: start, rule: TOO_MANY_MEMBERS })
     } else if (name === '__proto__' || name === 'constructor') {
@@ -162,28 +156,23 @@ function parseObject(
       value[name] = member.value
     }
     pos = scanSpace(body, member.end)
-    if (body[pos] === 0x7d) return { end: pos + 1, value }
-    if (body[pos] !== 0x2c) throw new JsonSyntaxError(pos)
+    if (body[pos] === CLOSE_OBJECT) return { end: pos + 1, value }
+    if (body[pos] !== COMMA) throw new JsonSyntaxError(pos)
     pos = scanSpace(body, pos + 1)
   }
 }
 
-function parseArray(
-  body: Buffer,
-  start: number,
-  depth: number,
-  rawMembers: ReadonlySet<string>,
-  violations: Violations,
-): Parsed {
+function parseArray(envelope: Envelope, start: number, depth: number): Parsed {
+  const { body } = envelope
   const value: unknown[] = []
   let pos = scanSpace(body, start + 1)
-  if (body[pos] === 0x5d) return { end: pos + 1, value }
+  if (body[pos] === CLOSE_ARRAY) return { end: pos + 1, value }
   for (;;) {
-    const item = parseValue(body, pos, depth, rawMembers, violations)
+    const item = parseValue(envelope, pos, depth)
     value.push(item.value)
     pos = scanSpace(body, item.end)
-    if (body[pos] === 0x5d) return { end: pos + 1, value }
-    if (body[pos] !== 0x2c) throw new JsonSyntaxError(pos)
+    if (body[pos] === CLOSE_ARRAY) return { end: pos + 1, value }
+    if (body[pos] !== COMMA) throw new JsonSyntaxError(pos)
     pos = scanSpace(body, pos + 1)
   }
 }

@@ -1,4 +1,13 @@
-import { decodeString, endOfString } from './scan.ts'
+import {
+  CLOSE_ARRAY,
+  CLOSE_OBJECT,
+  COMMA,
+  decodeString,
+  endOfString,
+  OPEN_ARRAY,
+  OPEN_OBJECT,
+  QUOTE,
+} from './tokens.ts'
 
 /**
  * The JSON pointer (RFC 6901) of what stands at byte `offset` within the well-formed value that starts at `start`.
@@ -10,7 +19,7 @@ export function pointerAt(body: Buffer, start: number, offset: number): string {
   let expectsKey = false
   while (pos <= offset && pos < body.length) {
     const byte = body[pos]
-    if (byte === 0x22) {
+    if (byte === QUOTE) {
       const end = endOfString(body, pos)
       if (expectsKey) {
         path[path.length - 1] = decodeString(body, pos, end)
@@ -20,16 +29,16 @@ export function pointerAt(body: Buffer, start: number, offset: number): string {
       pos = end
       continue
     }
-    if ((byte === 0x7b || byte === 0x5b) && pos === offset) break
-    if (byte === 0x7b) {
+    if ((byte === OPEN_OBJECT || byte === OPEN_ARRAY) && pos === offset) break
+    if (byte === OPEN_OBJECT) {
       path.push('')
       expectsKey = true
-    } else if (byte === 0x5b) {
+    } else if (byte === OPEN_ARRAY) {
       path.push(0)
-    } else if (byte === 0x7d || byte === 0x5d) {
+    } else if (byte === CLOSE_OBJECT || byte === CLOSE_ARRAY) {
       path.pop()
       expectsKey = false
-    } else if (byte === 0x2c) {
+    } else if (byte === COMMA) {
       const last = path.length - 1
       if (typeof path[last] === 'number') path[last] = (path[last] as number) + 1
       else expectsKey = true
