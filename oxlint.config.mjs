@@ -65,7 +65,7 @@ const LAYERS = {
     noPrometheus,
   ],
   'src/service.ts': [...outermost, to('cli', WHY.cli), noSql, noPrometheus],
-  'src/backend.ts': [
+  'src/{backend.ts,backend/**}': [
     ...outermost,
     to('cli', WHY.cli),
     to('service', WHY.service),

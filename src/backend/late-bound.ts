@@ -2,7 +2,7 @@
  * Stands in for something that comes later, so that what uses it can be put together before. Until `bind` every
  * access throws what `absent` makes; afterwards it is the thing itself.
  */
-export function lateBound<T extends object>(absent: () => Error): { value: T; bind(target: T): void } {
+function lateBound<T extends object>(absent: () => Error): { value: T; bind(target: T): void } {
   let target: T | undefined
   const methods = new Map<PropertyKey, unknown>()
   const value = new Proxy({} as T, {
@@ -22,6 +22,20 @@ export function lateBound<T extends object>(absent: () => Error): { value: T; bi
     value,
     bind(bound) {
       target = bound
+    },
+  }
+}
+
+/** The same for several that come at once, by their names. */
+export function lateBoundParts<T extends { [Name in keyof T]: object }>(
+  names: readonly (keyof T)[],
+  absent: () => Error,
+): { values: T; bind(targets: T): void } {
+  const parts = names.map((name) => ({ name, ...lateBound<T[keyof T]>(absent) }))
+  return {
+    values: Object.fromEntries(parts.map(({ name, value }) => [name, value])) as unknown as T,
+    bind(targets) {
+      for (const { name, bind } of parts) bind(targets[name])
     },
   }
 }
