@@ -56,7 +56,7 @@ const noPrometheus = packages('prom-client', WHY.promClient)
 const LAYERS = {
   'src/**': [...outermost, noSql, noPrometheus],
   'src/main.ts': [noSql, noPrometheus],
-  'src/{index,library}.ts': [
+  'src/{index.ts,library.ts,library/**}': [
     to('main', WHY.main),
     to('cli', WHY.cli),
     to('(app|service|backend|http|routes)', WHY.libraryIsNoServer),

@@ -15,18 +15,9 @@ import { VERSION } from './version.ts'
 export type { SnapshotInfo } from './contract/snapshot-answers.ts'
 export type { Appended, ExpectedVersion, FailedCondition, StreamInfo } from './db/event-log.ts'
 export { AppError, ERRORS, type ErrorCode } from './errors.ts'
-export {
-  EventStore,
-  type FeedConditions,
-  type FollowOptions,
-  InMemoryEventStore,
-  type NewEvent,
-  type NewSnapshot,
-  type ReadFeedOptions,
-  type ReadStreamOptions,
-  type Snapshot,
-  type StoredEvent,
-} from './library.ts'
+export type { FeedConditions, FollowOptions, ReadFeedOptions, ReadStreamOptions } from './library/queries.ts'
+export type { NewEvent, NewSnapshot, Snapshot, StoredEvent } from './library/values.ts'
+export { EventStore, InMemoryEventStore } from './library.ts'
 export { runMigrations }
 
 export interface OpenEventStoreOptions {

@@ -2,14 +2,12 @@
 
 import { failure, multiVersionConflict, versionConflict } from './contract/append-answers.ts'
 import { type AppendLimits, readAppendBody, readMultiAppendBody } from './contract/append-body.ts'
-import { type SnapshotInfo, snapshotInfo, snapshotJson, snapshotRefused } from './contract/snapshot-answers.ts'
+import { type SnapshotInfo, snapshotInfo, snapshotRefused } from './contract/snapshot-answers.ts'
 import { readSnapshotBody } from './contract/snapshot-body.ts'
 import { checkStreamId, streamNotFound } from './contract/stream-id.ts'
-import { readTime } from './contract/time-text.ts'
 import type {
   Appended,
   AppendOutcome,
-  Direction,
   EventLog,
   ExpectedVersion,
   FailedCondition,
@@ -18,92 +16,21 @@ import type {
 } from './db/event-log.ts'
 import { InMemoryEventLog } from './db/in-memory-event-log.ts'
 import { InMemorySnapshots } from './db/in-memory-snapshots.ts'
-import type { SnapshotStore, StoredSnapshot } from './db/snapshot-store.ts'
-import { AppError, validationFailed } from './errors.ts'
+import type { SnapshotStore } from './db/snapshot-store.ts'
+import { AppError } from './errors.ts'
 import { FeedTail } from './follow/feed-tail.ts'
 import { FollowHub } from './follow/follow-hub.ts'
 import { followedEvents } from './follow/followed-events.ts'
-import type { FollowQuery } from './follow/follower.ts'
-import { parseJson } from './json/parse.ts'
-
-/** An event to append; members as in the HTTP contract. */
-export interface NewEvent {
-  /** Lower-case UUID; makes a retry safe. */
-  id?: string
-  type: string
-  /** Any JSON value; not together with `data_base64`. */
-  data?: unknown
-  data_base64?: string
-  content_type?: string
-  metadata?: Record<string, unknown> | null
-}
-
-/** An event as it was stored. */
-export interface StoredEvent {
-  position: number
-  stream_id: string
-  version: number
-  id: string
-  type: string
-  /** Parsed by JSON.parse, so numbers beyond a double are rounded here. */
-  data?: unknown
-  data_base64?: string
-  content_type: string
-  metadata: Record<string, unknown> | null
-  created_at: string
-}
-
-/** The state of a stream at one of its versions; members as in the HTTP contract. */
-export interface NewSnapshot {
-  version: number
-  /** Any JSON value; either this or `state_base64`. */
-  state?: unknown
-  state_base64?: string
-  content_type?: string
-}
-
-/** A snapshot as it was stored. */
-export interface Snapshot extends SnapshotInfo {
-  /** Parsed by JSON.parse, so numbers beyond a double are rounded here. */
-  state?: unknown
-  state_base64?: string
-}
-
-export interface ReadStreamOptions {
-  from_version?: number
-  direction?: Direction
-  limit?: number
-  types?: string[]
-}
-
-/** All conditions have to hold, of `types` one. */
-export interface FeedConditions {
-  types?: string[]
-  stream_prefix?: string
-  /** RFC 3339, inclusive. */
-  since?: string
-  /** RFC 3339, exclusive. */
-  until?: string
-  /** Top-level members that are this text. */
-  metadata?: Record<string, string>
-}
-
-export interface ReadFeedOptions extends FeedConditions {
-  after?: number
-  before?: number
-  direction?: Direction
-  limit?: number
-}
-
-/** The feed, or with `stream_id` one stream. */
-export type FollowOptions = {
-  /** Begin after this position (of a stream: version). From the beginning when absent; `head`: only what is new. */
-  after?: number | 'head'
-  /** Ends the iteration, without an error. */
-  signal?: AbortSignal
-  /** With conditions: told now and then that nothing up to here is left. Following again `after` this misses nothing. */
-  onCheckpoint?: (cursor: number) => void | Promise<void>
-} & (({ stream_id?: undefined } & FeedConditions) | { stream_id: string; types?: string[] })
+import { type FollowOptions, followQuery, type ReadFeedOptions, type ReadStreamOptions } from './library/queries.ts'
+import {
+  type NewEvent,
+  type NewSnapshot,
+  type Snapshot,
+  type StoredEvent,
+  toBody,
+  toEvent,
+  toSnapshot,
+} from './library/values.ts'
 
 const DEFAULT_LIMITS: AppendLimits = { maxEvents: 1_000, maxEventBytes: 1024 * 1024, maxMetadataBytes: 64 * 1024 }
 const PAGE_EVENTS = 100
@@ -295,35 +222,3 @@ export class InMemoryEventStore extends EventStore {
     super(log, { snapshots: new InMemorySnapshots(log), tail: new FeedTail({ log, isWokenByOthers: () => true }) })
   }
 }
-
-function followQuery(options: FollowOptions): FollowQuery {
-  const { after = 0, types } = options
-  if (after !== 'head' && !(Number.isSafeInteger(after) && after >= 0)) {
-    throw validationFailed([{ pointer: '/after', rule: 'integer_from_0' }])
-  }
-  const common = { after: after === 'head' ? 0 : after }
-  if (options.stream_id !== undefined) {
-    return { kind: 'stream', streamId: checkStreamId(options.stream_id), ...common, ...(types && { types }) }
-  }
-  const { stream_prefix: streamPrefix, since, until, metadata } = options
-  for (const [name, time] of Object.entries({ since, until })) {
-    if (time !== undefined && readTime(time) === undefined) {
-      throw validationFailed([{ pointer: `/${name}`, rule: 'rfc_3339' }])
-    }
-  }
-  const filter = {
-    ...(types && { types }),
-    ...(streamPrefix !== undefined && { streamPrefix }),
-    ...(since !== undefined && { since }),
-    ...(until !== undefined && { until }),
-    ...(metadata && { metadata }),
-  }
-  return { kind: 'feed', filter, ...common }
-}
-
-const toBody = (value: unknown): unknown => parseJson(Buffer.from(JSON.stringify(value)))
-
-const toEvent = (json: string): StoredEvent => JSON.parse(json) as StoredEvent
-
-const toSnapshot = (snapshot: StoredSnapshot | null): Snapshot | null =>
-  snapshot === null ? null : (JSON.parse(snapshotJson(snapshot)) as Snapshot)

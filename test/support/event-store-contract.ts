@@ -5,7 +5,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import type { Test } from 'tap'
 import type { AppError } from '../../src/errors.ts'
-import type { EventStore, FollowOptions, NewEvent, StoredEvent } from '../../src/library.ts'
+import type { FollowOptions } from '../../src/library/queries.ts'
+import type { NewEvent, StoredEvent } from '../../src/library/values.ts'
+import type { EventStore } from '../../src/library.ts'
 
 const code = async (promise: Promise<unknown>): Promise<string> => {
   try {

@@ -3,7 +3,8 @@
 import type { Test } from 'tap'
 import type { PreparedSnapshot, SnapshotStore } from '../../src/db/snapshot-store.ts'
 import type { AppError } from '../../src/errors.ts'
-import type { EventStore, NewSnapshot } from '../../src/library.ts'
+import type { NewSnapshot } from '../../src/library/values.ts'
+import type { EventStore } from '../../src/library.ts'
 
 const code = async (promise: Promise<unknown>): Promise<string> => {
   try {
