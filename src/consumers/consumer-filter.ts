@@ -1,6 +1,6 @@
 // The filter of a consumer in its two forms: as the service works with it, and as it is sent and stored.
 
-import type { ConsumerFilter } from '../db/consumer-store.ts'
+import type { FeedFilter } from '../db/event-log.ts'
 
 /** Members as in the HTTP contract. */
 export interface FilterJson {
@@ -11,12 +11,12 @@ export interface FilterJson {
   metadata?: Record<string, string>
 }
 
-export const filterJson = ({ streamPrefix, ...rest }: ConsumerFilter): FilterJson => ({
+export const filterJson = ({ streamPrefix, ...rest }: FeedFilter): FilterJson => ({
   ...rest,
   ...(streamPrefix !== undefined && { stream_prefix: streamPrefix }),
 })
 
-export const filterOf = ({ stream_prefix: streamPrefix, ...rest }: FilterJson): ConsumerFilter => ({
+export const filterOf = ({ stream_prefix: streamPrefix, ...rest }: FilterJson): FeedFilter => ({
   ...rest,
   ...(streamPrefix !== undefined && { streamPrefix }),
 })

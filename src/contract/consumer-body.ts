@@ -1,6 +1,7 @@
 // From the parsed body of a consumer to what is stored.
 
-import type { ConsumerFilter, ConsumerRequest } from '../db/consumer-store.ts'
+import type { ConsumerRequest } from '../db/consumer-store.ts'
+import type { FeedFilter } from '../db/event-log.ts'
 import { RawJson } from '../json/parse.ts'
 import { readMembers } from './append-body.ts'
 import { Report } from './report.ts'
@@ -41,7 +42,7 @@ export function readConsumerBody(body: unknown): ConsumerRequest {
   return request
 }
 
-function readFilter(value: unknown, report: Report): ConsumerFilter {
+function readFilter(value: unknown, report: Report): FeedFilter {
   const members = value === undefined ? {} : (readMembers(value, '/filter', FILTER_MEMBERS, report) ?? {})
   const { types, stream_prefix: streamPrefix, since, until, metadata } = members
   if (types !== undefined) checkTypes(types, report)

@@ -2,15 +2,14 @@
 
 import { type FilterJson, filterOf } from '../consumers/consumer-filter.ts'
 import { isReplaying, partitionOf } from './consumer-partitions.ts'
-import type { ConsumerFilter } from './consumer-store.ts'
-import type { EventLine } from './event-log.ts'
+import type { EventLine, FeedFilter } from './event-log.ts'
 import { addFilter } from './feed-filter.ts'
 import type { Row, Statement } from './read-events.ts'
 import { EVENT_JSON, quoteIdentifier } from './sql.ts'
 
 /** What a claim needs to know before it locks anything. */
 export interface Situation {
-  filter: ConsumerFilter
+  filter: FeedFilter
   partitions: number
   leaseSeconds: number
   maxAttempts: number
@@ -79,7 +78,7 @@ export function situation(row: Row): Situation {
 
 export interface PartitionRead {
   name: string
-  filter: ConsumerFilter
+  filter: FeedFilter
   /** Of the consumer. */
   partitions: number
   /** Those that are read, each after its checkpoint. */

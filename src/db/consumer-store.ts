@@ -1,16 +1,13 @@
 // What keeps consumers does this: named positions in the feed with a filter, leases for members that share the work,
 // and events that were set aside.
 
-import type { EventLine, FeedQuery } from './event-log.ts'
-
-/** Which events concern a consumer. */
-export type ConsumerFilter = Pick<FeedQuery, 'types' | 'streamPrefix' | 'since' | 'until' | 'metadata'>
+import type { EventLine, FeedFilter } from './event-log.ts'
 
 /** The position after which a consumer begins; `head`: where the store is at the moment. */
 export type ConsumerStart = number | 'head'
 
 export interface ConsumerDefinition {
-  filter: ConsumerFilter
+  filter: FeedFilter
   start: ConsumerStart
   /** 1 to 64. */
   partitions: number
@@ -48,7 +45,7 @@ export interface ConsumerStanding extends ConsumerDefinition {
 
 /** Where a page of a consumer begins and ends. */
 export interface ConsumerBatch {
-  filter: ConsumerFilter
+  filter: FeedFilter
   checkpoint: number
   head: number
   events: EventLine[]
@@ -64,7 +61,7 @@ export interface ClaimRequest {
 }
 
 export interface Claim {
-  filter: ConsumerFilter
+  filter: FeedFilter
   /** Null when there was nothing to hand out. */
   token: string | null
   leaseUntil: string | null

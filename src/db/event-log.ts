@@ -100,7 +100,19 @@ export interface StreamPage {
   isFull: boolean
 }
 
-export interface FeedQuery {
+/** Which events of the feed: all of it has to hold, of `types` one. */
+export interface FeedFilter {
+  types?: string[]
+  streamPrefix?: string
+  /** RFC 3339; inclusive. */
+  since?: string
+  /** RFC 3339; exclusive. */
+  until?: string
+  /** Top-level metadata members that are strings, by key. */
+  metadata?: Record<string, string>
+}
+
+export interface FeedQuery extends FeedFilter {
   /** Exclusive lower bound, for reading forwards. */
   after?: number
   /** Exclusive upper bound, for reading backwards. */
@@ -113,14 +125,6 @@ export interface FeedQuery {
   maxBytes: number
   /** The page may also end before, as the reader goes on anyway. */
   mayBeShort?: boolean
-  types?: string[]
-  streamPrefix?: string
-  /** RFC 3339; inclusive. */
-  since?: string
-  /** RFC 3339; exclusive. */
-  until?: string
-  /** Top-level metadata members that are strings, by key. */
-  metadata?: Record<string, string>
 }
 
 export interface FeedPage {

@@ -1,8 +1,8 @@
-import type { FeedQuery } from './event-log.ts'
+import type { FeedFilter } from './event-log.ts'
 
 /** The filter of the feed as conditions on a row of `events` named `e`; `?` stands for the value. */
 export function addFilter(
-  { types, streamPrefix, since, until, metadata }: Partial<FeedQuery>,
+  { types, streamPrefix, since, until, metadata }: FeedFilter,
   add: (condition: string, value: unknown) => void,
 ): void {
   if (types !== undefined) add('e.event_type = ANY(?::text[])', types)

@@ -1,9 +1,7 @@
-// The filters of the feed, for events that are already here. In the same words as the statement of src/db/read-events.ts.
+// The filters of the feed, for events that are already here. In the same words as the statement of src/db/feed-filter.ts.
 
-import type { FeedQuery } from '../db/event-log.ts'
+import type { FeedFilter } from '../db/event-log.ts'
 import type { TailEvent } from './tail-event.ts'
-
-export type FeedFilter = Pick<FeedQuery, 'types' | 'streamPrefix' | 'since' | 'until' | 'metadata'>
 
 /** Whether an event passes; undefined when every event does. */
 export type EventPredicate = ((event: TailEvent) => boolean) | undefined

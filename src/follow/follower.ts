@@ -3,9 +3,9 @@
 // number, so nothing comes twice.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { EventLine, EventLog } from '../db/event-log.ts'
+import type { EventLine, EventLog, FeedFilter } from '../db/event-log.ts'
 import { AppError, ERRORS } from '../errors.ts'
-import { type EventPredicate, type FeedFilter, predicateOf } from './event-filter.ts'
+import { type EventPredicate, predicateOf } from './event-filter.ts'
 import type { FeedTail, TailListener } from './feed-tail.ts'
 import { TailEvent } from './tail-event.ts'
 

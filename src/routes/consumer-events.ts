@@ -2,7 +2,8 @@
 
 import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { Claim, ConsumerBatch, ConsumerFilter, ConsumerStore, Progress } from '../db/consumer-store.ts'
+import type { Claim, ConsumerBatch, ConsumerStore, Progress } from '../db/consumer-store.ts'
+import type { FeedFilter } from '../db/event-log.ts'
 import { AppError, validationFailed } from '../errors.ts'
 import { predicateOf } from '../follow/event-filter.ts'
 import { SSE_TYPE } from '../http/live-answer.ts'
@@ -153,7 +154,7 @@ export function consumerEventRoutes(
   )
 
   /** Reads until there is something, or the time is over; also looks again when something came free. */
-  const nextEvents = async <Page extends { filter: ConsumerFilter; events: unknown[] }>(
+  const nextEvents = async <Page extends { filter: FeedFilter; events: unknown[] }>(
     reply: FastifyReply,
     name: string,
     waitMs: number,
