@@ -141,13 +141,14 @@ t.test('A lost database is rebuilt from what is off-site, and the report says fr
     t.ok(report.includes(said), said)
   }
 
+  const said: string[] = []
   const drillFrom = (address: string) =>
     runDrill(
       {
         ...{ scenario: 'lost-database', desk: deskAt(env.BACKUP_DIR), policy: DEFAULT_POLICY, root: env.DRILL_DIR },
         ...{ offsite: openDestination(address, env), options: {} },
       },
-      context,
+      { ...context, log: (line: string) => said.push(line) },
     )
   await t.test('from a restic repository', { skip: isResticAbsent }, async (t) => {
     execFileSync('restic', ['init', '--repo', repository], { env: { ...process.env, ...env } })
@@ -165,6 +166,7 @@ t.test('A lost database is rebuilt from what is off-site, and the report says fr
   writeFileSync(join(objects, chunk), bytes)
   const damage = new RegExp(`${sent.id} has changed since it was written`)
   await t.rejects(drillFrom(place), { kind: 'damaged', message: damage })
+  t.match(said.at(-1), /how far it came is in .*report\.md$/)
   const newest = join(env.DRILL_DIR, readdirSync(env.DRILL_DIR).toSorted().at(-1) as string)
   t.match(readFileSync(join(newest, 'report.md'), 'utf8'), damage, 'one that failed has its report')
   t.same(readdirSync(newest).toSorted(), ['report.md', 'state.json'], 'and its clusters are gone')

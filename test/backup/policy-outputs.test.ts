@@ -99,7 +99,7 @@ annals restore new-epoch --database-url postgres://USER@HOST/DATABASE
 
 # RDS's backups go with the account that they are in. Have archives elsewhere, and prove that they come back:
 annals backup create --dir s3://BUCKET/PREFIX
-annals backup test --dir s3://BUCKET/PREFIX
+annals backup test BACKUP --dir s3://BUCKET/PREFIX
 `,
   )
   const retention = (days: number) => ({ retention: { ...DEFAULT_POLICY.retention, days } })

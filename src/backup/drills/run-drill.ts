@@ -96,7 +96,9 @@ async function goThrough(scenario: Scenario, running: Running, context: JobConte
       state.finished_at = new Date().toISOString()
       writeState(folder, state)
     }
-    writeFileSync(join(folder, 'report.md'), incidentReport(scenario, running, failure))
+    const report = join(folder, 'report.md')
+    writeFileSync(report, incidentReport(scenario, running, failure))
+    context.log(`how far it came is in ${report}`)
     throw failure
   }
 }
