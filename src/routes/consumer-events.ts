@@ -67,24 +67,21 @@ export function consumerEventRoutes(
     'readConsumer',
     'Read the next events of a consumer',
     'For one reader: those after the checkpoint, as often as it is asked, until `position` is acknowledged with `POST /consumers/{name}/ack`. When nothing passes the filter the checkpoint moves by itself. With `Accept: text/event-stream` it begins at the checkpoint (or `Last-Event-ID`) and goes on with new events; acknowledge now and then.',
+    {
+      querystring: NextQuery,
+      response: consumerAnswers(
+        { 200: ref(ConsumerPageSchema) },
+        'not_acceptable',
+        'consumer_paused',
+        'cursor_ahead',
+        'epoch_changed',
+        ...WRITE_PROBLEMS,
+      ),
+    },
   )
   app.get(
     '/consumers/:name/events',
-    {
-      config: { ...next.config, streamTypes: [SSE_TYPE] },
-      schema: {
-        ...next.schema,
-        querystring: NextQuery,
-        response: consumerAnswers(
-          { 200: ref(ConsumerPageSchema) },
-          'not_acceptable',
-          'consumer_paused',
-          'cursor_ahead',
-          'epoch_changed',
-          ...WRITE_PROBLEMS,
-        ),
-      },
-    },
+    { config: { ...next.config, streamTypes: [SSE_TYPE] }, schema: next.schema },
     async (request, reply) => {
       const name = consumerName(request)
       const { limit = DEFAULT_LIMIT, wait } = request.query as Static<typeof NextQuery>
@@ -121,37 +118,30 @@ export function consumerEventRoutes(
     'claimEvents',
     'Claim events for a member',
     'For several members that share the work. Answers events by position under a lease; streams are spread over partitions, and while a member has events of a partition nobody else gets any, so each stream stays in order. What is not acknowledged within `lease_seconds` goes to others. A member has one lease at a time: claiming again gives the earlier one back. An event that was handed out twice without success is handed out alone from then on, and parked after `max_attempts`. Parked events hold nothing up: later events of their stream go on.',
-  )
-  app.post(
-    '/consumers/:name/claim',
     {
-      ...claim,
-      schema: {
-        ...claim.schema,
-        body: ClaimSchema,
-        response: consumerAnswers(
-          { 200: ref(LeaseSchema) },
-          'consumer_paused',
-          'cursor_ahead',
-          'epoch_changed',
-          ...WRITE_PROBLEMS,
-        ),
-      },
-    },
-    async (request, reply) => {
-      const name = consumerName(request)
-      const { member, limit = DEFAULT_LIMIT, wait = 0 } = request.body as Static<typeof ClaimSchema>
-      await stampEpoch(request, reply, live)
-      const claimed = await nextEvents(
-        reply,
-        name,
-        wait * 1000,
-        () => consumers.claim(name, { member, limit, maxBytes: MAX_PAGE_BYTES }),
-        ({ mayHaveMore }) => mayHaveMore,
-      )
-      return reply.type(JSON_TYPE).send(leaseJson(claimed))
+      body: ClaimSchema,
+      response: consumerAnswers(
+        { 200: ref(LeaseSchema) },
+        'consumer_paused',
+        'cursor_ahead',
+        'epoch_changed',
+        ...WRITE_PROBLEMS,
+      ),
     },
   )
+  app.post('/consumers/:name/claim', claim, async (request, reply) => {
+    const name = consumerName(request)
+    const { member, limit = DEFAULT_LIMIT, wait = 0 } = request.body as Static<typeof ClaimSchema>
+    await stampEpoch(request, reply, live)
+    const claimed = await nextEvents(
+      reply,
+      name,
+      wait * 1000,
+      () => consumers.claim(name, { member, limit, maxBytes: MAX_PAGE_BYTES }),
+      ({ mayHaveMore }) => mayHaveMore,
+    )
+    return reply.type(JSON_TYPE).send(leaseJson(claimed))
+  })
 
   /** Reads until there is something, or the time is over; also looks again when something came free. */
   const nextEvents = async <Page extends { filter: FeedFilter; events: unknown[] }>(
@@ -187,60 +177,43 @@ export function consumerEventRoutes(
     'acknowledge',
     'Acknowledge events',
     'With `token`: those of the lease up to `position`, or all of it; what is left begins another lease time, so this also renews. Without: everything up to `position`, which is refused while members have leases. The checkpoint never goes back, and never beyond the head.',
-  )
-  app.post(
-    '/consumers/:name/ack',
     {
-      ...ack,
-      schema: {
-        ...ack.schema,
-        body: AckSchema,
-        response: consumerAnswers(
-          { 200: ref(ProgressSchema) },
-          'lease_lost',
-          'consumer_claimed',
-          'cursor_ahead',
-          ...WRITE_PROBLEMS,
-        ),
-      },
-    },
-    async (request) => {
-      const { token, position } = request.body as Static<typeof AckSchema>
-      const name = consumerName(request)
-      if (token !== undefined) return progressBody(await consumers.finish(name, token, position))
-      if (position === undefined) throw validationFailed([{ pointer: '', rule: 'token_or_position' }])
-      return progressBody(await consumers.acknowledge(name, position))
+      body: AckSchema,
+      response: consumerAnswers(
+        { 200: ref(ProgressSchema) },
+        'lease_lost',
+        'consumer_claimed',
+        'cursor_ahead',
+        ...WRITE_PROBLEMS,
+      ),
     },
   )
+  app.post('/consumers/:name/ack', ack, async (request) => {
+    const { token, position } = request.body as Static<typeof AckSchema>
+    const name = consumerName(request)
+    if (token !== undefined) return progressBody(await consumers.finish(name, token, position))
+    if (position === undefined) throw validationFailed([{ pointer: '', rule: 'token_or_position' }])
+    return progressBody(await consumers.acknowledge(name, position))
+  })
 
   const nack = consumerRoute(
     'read',
     'giveBack',
     'Say that an event failed',
     '`retry`: the lease ends and everything that is left of it comes back; acknowledge first what is done. The event at `position` is handed out again after `delay_seconds`, and its partition waits for it; those after it count as not tried. After `max_attempts` it is parked instead. `park`: the event is set aside, the rest stays with the member. Without `position` all events of the lease have failed.',
+    { body: NackSchema, response: consumerAnswers({ 200: ref(ProgressSchema) }, 'lease_lost', ...WRITE_PROBLEMS) },
   )
-  app.post(
-    '/consumers/:name/nack',
-    {
-      ...nack,
-      schema: {
-        ...nack.schema,
-        body: NackSchema,
-        response: consumerAnswers({ 200: ref(ProgressSchema) }, 'lease_lost', ...WRITE_PROBLEMS),
-      },
-    },
-    async (request) => {
-      const { delay_seconds: delaySeconds, ...rest } = request.body as Static<typeof NackSchema>
-      if (rest.reason !== undefined && !isStorable(rest.reason)) {
-        throw validationFailed([{ pointer: '/reason', rule: 'no_nul_or_lone_surrogate' }])
-      }
-      const nacked = await consumers.nack(consumerName(request), {
-        ...rest,
-        ...(delaySeconds !== undefined && { delaySeconds }),
-      })
-      return progressBody(nacked)
-    },
-  )
+  app.post('/consumers/:name/nack', nack, async (request) => {
+    const { delay_seconds: delaySeconds, ...rest } = request.body as Static<typeof NackSchema>
+    if (rest.reason !== undefined && !isStorable(rest.reason)) {
+      throw validationFailed([{ pointer: '/reason', rule: 'no_nul_or_lone_surrogate' }])
+    }
+    const nacked = await consumers.nack(consumerName(request), {
+      ...rest,
+      ...(delaySeconds !== undefined && { delaySeconds }),
+    })
+    return progressBody(nacked)
+  })
 }
 
 /** Text that PostgreSQL can keep as it is. */

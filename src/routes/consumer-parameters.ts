@@ -1,6 +1,6 @@
 // What the routes of consumers share: names, descriptions, problems.
 
-import { Type } from '@sinclair/typebox'
+import { type TSchema, Type } from '@sinclair/typebox'
 import type { FastifyRequest } from 'fastify'
 import { type ErrorCode, validationFailed } from '../errors.ts'
 import { CONSUMER_NAME, ConsumerParams } from './consumer-schemas.ts'
@@ -22,10 +22,16 @@ export const consumerLimit = Type.Optional(
   Type.Integer({ minimum: 1, maximum: MAX_PAGE_EVENTS, description: 'Most events of the page; 100 when absent.' }),
 )
 
-/** Configuration and description that a route below `/consumers/{name}` has. */
-export const consumerRoute = (scope: 'read' | 'append', operationId: string, summary: string, description: string) => ({
+/** Configuration and schema of a route below `/consumers/{name}`; `parts` are the further members of its schema. */
+export const consumerRoute = (
+  scope: 'read' | 'append',
+  operationId: string,
+  summary: string,
+  description: string,
+  parts: { body?: TSchema; querystring?: TSchema; response: Record<number, unknown> },
+) => ({
   config: { scope, isNeverCached: true } as const,
-  schema: { operationId, tags: ['consumers'], summary, description, params: ConsumerParams },
+  schema: { operationId, tags: ['consumers'], summary, description, params: ConsumerParams, ...parts },
 })
 
 /** The responses of such a route. */
