@@ -1,5 +1,4 @@
 import { scanSpace, scanString } from './scan.ts'
-import { CLOSE_ARRAY, CLOSE_OBJECT, COMMA, OPEN_ARRAY, OPEN_OBJECT, QUOTE } from './tokens.ts'
 
 /**
  * One text for all spellings of the same JSON value: keys sorted, no white space, numbers by their decimal value.
@@ -16,11 +15,11 @@ interface Canonical {
 
 function canonicalValue(json: Buffer, start: number): Canonical {
   switch (json[start]) {
-    case OPEN_OBJECT:
+    case 0x7b:
       return canonicalObject(json, start)
-    case OPEN_ARRAY:
+    case 0x5b:
       return canonicalArray(json, start)
-    case QUOTE: {
+    case 0x22: {
       const { end, text } = scanString(json, start)
       return { end, text: JSON.stringify(text) }
     }
@@ -35,17 +34,17 @@ function canonicalValue(json: Buffer, start: number): Canonical {
 
 // Letters, digits, sign, point: whatever true, false, null and numbers are made of.
 const isScalarByte = (byte: number | undefined): boolean =>
-  byte !== undefined && byte > 0x20 && byte !== COMMA && byte !== CLOSE_ARRAY && byte !== CLOSE_OBJECT
+  byte !== undefined && byte > 0x20 && byte !== 0x2c && byte !== 0x5d && byte !== 0x7d
 
 function canonicalObject(json: Buffer, start: number): Canonical {
   const members: [string, string][] = []
   let pos = scanSpace(json, start + 1)
-  while (json[pos] !== CLOSE_OBJECT) {
+  while (json[pos] !== 0x7d) {
     const key = scanString(json, pos)
     const member = canonicalValue(json, scanSpace(json, scanSpace(json, key.end) + 1))
     members.push([key.text, member.text])
     pos = scanSpace(json, member.end)
-    if (json[pos] === COMMA) pos = scanSpace(json, pos + 1)
+    if (json[pos] === 0x2c) pos = scanSpace(json, pos + 1)
   }
   members.sort(([a], [b]) => (a < b ? -1 : 1))
   return { end: pos + 1, text: `{${members.map(([key, text]) => `${JSON.stringify(key)}:${text}`).join(',')}}` }
@@ -54,11 +53,11 @@ function canonicalObject(json: Buffer, start: number): Canonical {
 function canonicalArray(json: Buffer, start: number): Canonical {
   const items: string[] = []
   let pos = scanSpace(json, start + 1)
-  while (json[pos] !== CLOSE_ARRAY) {
+  while (json[pos] !== 0x5d) {
     const item = canonicalValue(json, pos)
     items.push(item.text)
     pos = scanSpace(json, item.end)
-    if (json[pos] === COMMA) pos = scanSpace(json, pos + 1)
+    if (json[pos] === 0x2c) pos = scanSpace(json, pos + 1)
   }
   return { end: pos + 1, text: `[${items.join(',')}]` }
 }

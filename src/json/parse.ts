@@ -4,7 +4,7 @@ import { isUtf8 } from 'node:buffer'
 import { AppError, type RuleViolation, validationFailed } from '../errors.ts'
 import { pointerAt } from './pointer.ts'
 import { type Finding, type ScanResult, scanScalar, scanSpace, scanString, scanValue } from './scan.ts'
-import { CLOSE_ARRAY, CLOSE_OBJECT, COLON, COMMA, JsonSyntaxError, OPEN_ARRAY, OPEN_OBJECT, QUOTE } from './tokens.ts'
+import { JsonSyntaxError } from './tokens.ts'
 
 /** A JSON value that was scanned but not parsed: bytes `start` to `end` of `body`. */
 export class RawJson {
@@ -117,13 +117,13 @@ interface Envelope {
 function parseValue(envelope: Envelope, start: number, depth: number): Parsed {
   const { body } = envelope
   const byte = body[start]
-  if (byte === QUOTE) {
+  if (byte === 0x22) {
     const { end, text } = scanString(body, start)
     return { end, value: text }
   }
-  if (byte !== OPEN_OBJECT && byte !== OPEN_ARRAY) return scanScalar(body, start)
+  if (byte !== 0x7b && byte !== 0x5b) return scanScalar(body, start)
   if (depth === MAX_ENVELOPE_DEPTH) return parseRaw(body, start)
-  return byte === OPEN_OBJECT ? parseObject(envelope, start, depth + 1) : parseArray(envelope, start, depth + 1)
+  return byte === 0x7b ? parseObject(envelope, start, depth + 1) : parseArray(envelope, start, depth + 1)
 }
 
 function parseRaw(body: Buffer, start: number): Parsed {
@@ -136,13 +136,13 @@ function parseObject(envelope: Envelope, start: number, depth: number): Parsed {
   const value: Record<string, unknown> = {}
   let count = 0
   let pos = scanSpace(body, start + 1)
-  if (body[pos] === CLOSE_OBJECT) return { end: pos + 1, value }
+  if (body[pos] === 0x7d) return { end: pos + 1, value }
   for (;;) {
-    if (body[pos] !== QUOTE) throw new JsonSyntaxError(pos)
+    if (body[pos] !== 0x22) throw new JsonSyntaxError(pos)
     const keyStart = pos
     const key = scanString(body, pos)
     pos = scanSpace(body, key.end)
-    if (body[pos] !== COLON) throw new JsonSyntaxError(pos)
+    if (body[pos] !== 0x3a) throw new JsonSyntaxError(pos)
     pos = scanSpace(body, pos + 1)
     const name = key.text
     const member = rawMembers.has(name) ? parseRaw(body, pos) : parseValue(envelope, pos, depth)
@@ -156,8 +156,8 @@ function parseObject(envelope: Envelope, start: number, depth: number): Parsed {
       value[name] = member.value
     }
     pos = scanSpace(body, member.end)
-    if (body[pos] === CLOSE_OBJECT) return { end: pos + 1, value }
-    if (body[pos] !== COMMA) throw new JsonSyntaxError(pos)
+    if (body[pos] === 0x7d) return { end: pos + 1, value }
+    if (body[pos] !== 0x2c) throw new JsonSyntaxError(pos)
     pos = scanSpace(body, pos + 1)
   }
 }
@@ -166,13 +166,13 @@ function parseArray(envelope: Envelope, start: number, depth: number): Parsed {
   const { body } = envelope
   const value: unknown[] = []
   let pos = scanSpace(body, start + 1)
-  if (body[pos] === CLOSE_ARRAY) return { end: pos + 1, value }
+  if (body[pos] === 0x5d) return { end: pos + 1, value }
   for (;;) {
     const item = parseValue(envelope, pos, depth)
     value.push(item.value)
     pos = scanSpace(body, item.end)
-    if (body[pos] === CLOSE_ARRAY) return { end: pos + 1, value }
-    if (body[pos] !== COMMA) throw new JsonSyntaxError(pos)
+    if (body[pos] === 0x5d) return { end: pos + 1, value }
+    if (body[pos] !== 0x2c) throw new JsonSyntaxError(pos)
     pos = scanSpace(body, pos + 1)
   }
 }

@@ -1,13 +1,4 @@
-import {
-  CLOSE_ARRAY,
-  CLOSE_OBJECT,
-  COMMA,
-  decodeString,
-  endOfString,
-  OPEN_ARRAY,
-  OPEN_OBJECT,
-  QUOTE,
-} from './tokens.ts'
+import { decodeString, endOfString } from './tokens.ts'
 
 /**
  * The JSON pointer (RFC 6901) of what stands at byte `offset` within the well-formed value that starts at `start`.
@@ -19,7 +10,7 @@ export function pointerAt(body: Buffer, start: number, offset: number): string {
   let expectsKey = false
   while (pos <= offset && pos < body.length) {
     const byte = body[pos]
-    if (byte === QUOTE) {
+    if (byte === 0x22) {
       const end = endOfString(body, pos)
       if (expectsKey) {
         path[path.length - 1] = decodeString(body, pos, end)
@@ -29,16 +20,16 @@ export function pointerAt(body: Buffer, start: number, offset: number): string {
       pos = end
       continue
     }
-    if ((byte === OPEN_OBJECT || byte === OPEN_ARRAY) && pos === offset) break
-    if (byte === OPEN_OBJECT) {
+    if ((byte === 0x7b || byte === 0x5b) && pos === offset) break
+    if (byte === 0x7b) {
       path.push('')
       expectsKey = true
-    } else if (byte === OPEN_ARRAY) {
+    } else if (byte === 0x5b) {
       path.push(0)
-    } else if (byte === CLOSE_OBJECT || byte === CLOSE_ARRAY) {
+    } else if (byte === 0x7d || byte === 0x5d) {
       path.pop()
       expectsKey = false
-    } else if (byte === COMMA) {
+    } else if (byte === 0x2c) {
       const last = path.length - 1
       if (typeof path[last] === 'number') path[last] = (path[last] as number) + 1
       else expectsKey = true

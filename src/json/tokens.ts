@@ -1,14 +1,7 @@
-// The tokens of JSON: their bytes, and where they end. None of this keeps anything from one call to the next.
+// The tokens of JSON, and where they end. None of this keeps anything from one call to the next.
 
-export const QUOTE = 0x22
-export const COMMA = 0x2c
-export const COLON = 0x3a
-export const OPEN_ARRAY = 0x5b
-export const BACKSLASH = 0x5c
-export const CLOSE_ARRAY = 0x5d
-export const OPEN_OBJECT = 0x7b
-export const CLOSE_OBJECT = 0x7d
-export const LETTER_U = 0x75
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
 
 /** The bytes are not JSON. */
 export class JsonSyntaxError extends Error {
