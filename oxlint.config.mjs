@@ -27,6 +27,7 @@ const WHY = {
   noHttpBehind: 'What is behind the HTTP service knows nothing of HTTP; src/service.ts joins the two.',
   libraryIsNoServer: 'A program that uses the library must not load an HTTP server.',
   rateLimitCounts: 'src/rate-limit counts tokens by a key; src/http says whose key it is, and answers.',
+  consumersAreValues: 'src/consumers is what a consumer has done, as values; src/db keeps it, and src/routes shows it.',
   jsonKnowsText: 'src/json knows text and nothing else, so that its speed and its rules can be judged alone.',
   clientStandsAlone:
     'The client runs in browsers and without the service: it may import its own files and nothing else.',
@@ -137,6 +138,14 @@ const LAYERS = {
     ...aboveParts,
     to('(routes|http|contract|follow|db|metrics|config|errors)', WHY.rateLimitCounts),
     packages('fastify|@fastify', WHY.rateLimitCounts),
+    noSql,
+    noPrometheus,
+  ],
+  'src/consumers/**': [
+    ...aboveParts,
+    to('(routes|http|contract|follow|backup|metrics|config|errors)', WHY.consumersAreValues),
+    packages('fastify|@fastify', WHY.consumersAreValues),
+    to('db', WHY.consumersAreValues, types),
     noSql,
     noPrometheus,
   ],

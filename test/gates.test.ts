@@ -111,6 +111,11 @@ const WRONG_ARROWS: [string, string, string][] = [
   ['follow/x', 'fastify', 'Following knows events'],
   ['follow/x', '../db/pool.ts', 'Routes and edges are handed bound functions'],
   ['contract/x', '../follow/feed-tail.ts', 'src/contract checks and shapes values'],
+  ...['db/consumers', 'routes/consumers', 'contract/consumer-body'].map((part): [string, string, string] => [
+    'consumers/x',
+    `../${part}.ts`,
+    'src/consumers is what a consumer has done',
+  ]),
   ...['db/pool', 'cli/serve', 'contract/append-body', 'errors'].map((part): [string, string, string] => [
     'proof/x',
     `../${part}.ts`,
