@@ -136,14 +136,14 @@ const LAYERS = {
   ],
   'src/rate-limit/**': [
     ...aboveParts,
-    to('(routes|http|contract|follow|db|metrics|config|errors)', WHY.rateLimitCounts),
+    to('(routes|http|contract|follow|db|metrics|config|settings|errors)', WHY.rateLimitCounts),
     packages('fastify|@fastify', WHY.rateLimitCounts),
     noSql,
     noPrometheus,
   ],
   'src/consumers/**': [
     ...aboveParts,
-    to('(routes|http|contract|follow|backup|metrics|config|errors)', WHY.consumersAreValues),
+    to('(routes|http|contract|follow|backup|metrics|config|settings|errors)', WHY.consumersAreValues),
     packages('fastify|@fastify', WHY.consumersAreValues),
     to('db', WHY.consumersAreValues, types),
     noSql,
@@ -151,14 +151,14 @@ const LAYERS = {
   ],
   'src/json/**': [
     ...aboveParts,
-    to('(routes|http|contract|follow|backup|db|metrics|config)', WHY.jsonKnowsText),
+    to('(routes|http|contract|follow|backup|db|metrics|config|settings)', WHY.jsonKnowsText),
     packages('fastify|@fastify', WHY.jsonKnowsText),
     noSql,
     noPrometheus,
   ],
   'src/client/**': [{ regex: String.raw`^(\.\./|\./.*\.\./|[^.])`, message: WHY.clientStandsAlone }],
   'src/proof/**': [{ regex: String.raw`^\.\./([^c]|c[^l]|cli/)`, message: WHY.proofIsOutside }, noSql, noPrometheus],
-  'src/{config,errors}.ts': [
+  'src/{config,settings,errors}.ts': [
     ...aboveParts,
     to('(routes|http|contract|follow|backup|db|metrics|json)', WHY.catalogueIsBelow),
     noSql,

@@ -16,7 +16,7 @@ import { envExample, settingsReference } from './generators/settings.ts'
 /** Path to the program that makes its text. */
 const FILES: Record<string, () => string | Promise<string>> = {
   '.env.example': envExample,
-  'docs/reference/settings.md': () => generatedFrom('src/config.ts') + settingsReference(),
+  'docs/reference/settings.md': () => generatedFrom('src/settings.ts') + settingsReference(),
   'docs/reference/errors.md': () => generatedFrom('src/errors.ts') + errorsReference(),
   'docs/reference/routes.md': async () => generatedFrom('src/routes') + (await routesReference()),
   'migrations/schema.json': schemaDescription,

@@ -10,7 +10,6 @@ import { lateBoundParts } from './backend/late-bound.ts'
 import type { BackupService } from './backup/backup-service.ts'
 import { readPolicy } from './backup/policy/read-policy.ts'
 import type { ScheduleService } from './backup/schedules/schedule-service.ts'
-import type { Settings } from './config.ts'
 import { epochChanged } from './contract/epoch.ts'
 import type { ConsumerStore } from './db/consumer-store.ts'
 import { checkDatabaseUrl } from './db/database-url.ts'
@@ -29,6 +28,7 @@ import { poolMetrics } from './metrics/pool.ts'
 import type { MetricsRegistry } from './metrics/registry.ts'
 import { snapshotMetrics } from './metrics/snapshots.ts'
 import { storeMetrics } from './metrics/store.ts'
+import type { Settings } from './settings.ts'
 
 export interface BackendOptions {
   settings: Readonly<Settings>

@@ -4,7 +4,7 @@
 import type { Server as TlsServer } from 'node:tls'
 import type { Logger } from 'pino'
 import type { AppParts } from './app.ts'
-import { type Settings, SettingsError } from './config.ts'
+import { SettingsError } from './config.ts'
 import { isLoopbackName, loopbackAuthorizer, tokenAuthorizer } from './http/authorizer.ts'
 import { Jwts } from './http/jwts.ts'
 import { readOrigins } from './http/origins.ts'
@@ -17,6 +17,7 @@ import type { MetricsRegistry } from './metrics/registry.ts'
 import type { Buckets, Rate } from './rate-limit/buckets.ts'
 import { LocalBuckets } from './rate-limit/local-buckets.ts'
 import type { HealthReport } from './routes/health.ts'
+import type { Settings } from './settings.ts'
 
 /** Who counts: all instances in Redis, this one for itself, or this one at the strict rate because Redis is lost. */
 export type RateLimitMode = 'shared' | 'local' | 'strict'

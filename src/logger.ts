@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Logger, pino } from 'pino'
-import type { Settings } from './config.ts'
+import type { Settings } from './settings.ts'
 
 export interface Log {
   logger: Logger

@@ -3,7 +3,6 @@
 import { type AppParts, buildApp } from './app.ts'
 import { type Backend, createBackend } from './backend.ts'
 import { DRIVERS } from './backup/drivers.ts'
-import type { Settings } from './config.ts'
 import type { EmbeddedPostgres } from './db/embedded-postgres.ts'
 import { createGuard, type Guard } from './guard.ts'
 import { keepDeadline } from './http/deadline.ts'
@@ -17,6 +16,7 @@ import { processMetrics } from './metrics/process.ts'
 import { createRegistry } from './metrics/registry.ts'
 import type { HealthReport } from './routes/health.ts'
 import type { MetricsRoutesOptions } from './routes/metrics.ts'
+import type { Settings } from './settings.ts'
 import { VERSION } from './version.ts'
 
 export interface ServiceOptions {

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import t from 'tap'
-import { allowed, defaultOf, loadSettings, PROFILES, Settings, SettingsError, withEnvFile } from '../src/config.ts'
+import { allowed, loadSettings, SettingsError, withEnvFile } from '../src/config.ts'
+import { defaultOf, PROFILES, Settings } from '../src/settings.ts'
 
 const names = Object.keys(Settings.properties)
 const refusal = (env: Record<string, string>): string => {

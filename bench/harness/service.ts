@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Settings } from '../../src/config.ts'
+import { Settings } from '../../src/settings.ts'
 import type { Closers } from './closers.ts'
 import { processSeconds, residentBytes } from './processor-time.ts'
 

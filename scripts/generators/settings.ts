@@ -1,7 +1,8 @@
-// docs/reference/settings.md and .env.example, from the schema in src/config.ts.
+// docs/reference/settings.md and .env.example, from the schema in src/settings.ts.
 
 import type { TSchema } from '@sinclair/typebox'
-import { allowed, defaultOf, PROFILES, type Profile, type SettingName, Settings } from '../../src/config.ts'
+import { allowed } from '../../src/config.ts'
+import { defaultOf, PROFILES, type Profile, type SettingName, Settings } from '../../src/settings.ts'
 import { cell, row } from './markdown.ts'
 
 const profiles = Object.keys(PROFILES) as Profile[]

@@ -2,10 +2,10 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import type { Settings } from '../config.ts'
 import { MigrationError } from '../db/migration-error.ts'
 import { type Migrator, refuseUnusable } from '../db/migrator.ts'
 import { isConnectionFailure } from '../db/pg-errors.ts'
+import type { Settings } from '../settings.ts'
 import type { Connected } from './connected.ts'
 
 const RETRY_MS = 250

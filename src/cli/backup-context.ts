@@ -5,8 +5,9 @@ import { asBackupError, type BackupError, type BackupErrorKind } from '../backup
 import type { Desk } from '../backup/desk.ts'
 import { openDestination } from '../backup/destinations.ts'
 import type { JobContext } from '../backup/driver.ts'
-import { type Settings, SettingsError } from '../config.ts'
+import { SettingsError } from '../config.ts'
 import { connectToRunningEmbedded } from '../db/embedded-postgres.ts'
+import type { Settings } from '../settings.ts'
 import { showSteps } from './progress.ts'
 import { commandSettings, openTargetDatabase } from './target-database.ts'
 

@@ -1,8 +1,9 @@
 import { resolve } from 'node:path'
 import { Command } from 'commander'
-import { loadSettings, type Settings, withEnvFile } from '../config.ts'
+import { loadSettings, withEnvFile } from '../config.ts'
 import { type Log, openLog } from '../logger.ts'
 import { type Service, startService } from '../service.ts'
+import type { Settings } from '../settings.ts'
 import { VERSION } from '../version.ts'
 
 /** `annals serve`: runs until SIGTERM or SIGINT, then drains; a second signal ends it at once. */

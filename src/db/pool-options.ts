@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import type pg from 'pg'
-import type { Settings } from '../config.ts'
+import type { Settings } from '../settings.ts'
 import type { ClientSettings } from './pool-client.ts'
 import { RESULT_TYPES } from './result-types.ts'
 

@@ -1,7 +1,7 @@
 // The pool as the operator sees it: what it counts, what it runs with, and what the server says beside it.
 
 import { availableParallelism } from 'node:os'
-import type { Profile } from '../config.ts'
+import type { Profile } from '../settings.ts'
 import type { AdminConnection } from './admin-connection.ts'
 import type { MeasuredPool, PoolStats } from './pool.ts'
 import type { PoolOptions } from './pool-options.ts'

@@ -1,6 +1,6 @@
 // How many connections a pool needs, by the three formulas of the user's documents, and whether the server has room.
 
-import type { Profile } from '../config.ts'
+import type { Profile } from '../settings.ts'
 
 export interface SizingInputs {
   requestsPerSecond: number

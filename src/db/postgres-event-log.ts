@@ -1,6 +1,6 @@
 // The event store on PostgreSQL: appends through the gate, reads over the pool.
 
-import type { Settings } from '../config.ts'
+import type { Settings } from '../settings.ts'
 import { AppendGate, type GateLimits, type GateObserver, outcomeUnknown } from './append-gate.ts'
 import { AppendSender, type GateAnswer } from './append-sender.ts'
 import type {

@@ -2,8 +2,8 @@
 
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Settings } from '../config.ts'
 import { AppError } from '../errors.ts'
+import type { Settings } from '../settings.ts'
 import { checkHeaders } from './headers.ts'
 import { urlOf } from './listen.ts'
 import { answerMalformed } from './malformed.ts'

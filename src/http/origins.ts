@@ -1,4 +1,5 @@
-import { type Profile, SettingsError } from '../config.ts'
+import { SettingsError } from '../config.ts'
+import type { Profile } from '../settings.ts'
 
 /** Origins whose pages may use the service; `*` among them for all. */
 export type Origins = ReadonlySet<string>

@@ -2,7 +2,7 @@
 // logging costs more than the rest of the edge.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Settings } from '../config.ts'
+import type { Settings } from '../settings.ts'
 
 /** Told about every request that ended. */
 export interface RequestObserver {

@@ -2,10 +2,10 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import type { Settings } from '../../config.ts'
 import type { StoreAddress } from '../../db/backup/store-connection.ts'
 import type { RunQuery } from '../../db/migration-ledger.ts'
 import { translatePgError } from '../../db/pg-errors.ts'
+import type { Settings } from '../../settings.ts'
 import { openDestination } from '../destinations.ts'
 import type { BackupPolicy, Schedule } from '../policy/policy.ts'
 import { activeSchedules, runSchedule, type ScheduledWork } from './run-schedule.ts'
