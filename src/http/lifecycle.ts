@@ -2,6 +2,7 @@
 
 import type { ServerResponse } from 'node:http'
 import { AppError } from '../errors.ts'
+import { InFlight } from './in-flight.ts'
 
 /**
  * - `starting`: the database is not there yet
@@ -17,7 +18,7 @@ export type StreamEnd = () => void
 /** The phase of the service, and what is in flight. */
 export class Lifecycle {
   #phase: Phase = 'starting'
-  readonly #inFlight = new Set<ServerResponse>()
+  readonly #inFlight = new InFlight()
   readonly #streams = new Set<StreamEnd>()
   readonly #patient = new WeakSet<ServerResponse>()
   #whenEmpty: (() => void) | undefined
@@ -63,7 +64,7 @@ export class Lifecycle {
     return undefined
   }
 
-  /** Responses that are not complete yet, the oldest first. */
+  /** Responses that are not complete yet, in no order. */
   get responses(): Iterable<ServerResponse> {
     return this.#inFlight
   }
