@@ -1,7 +1,7 @@
 // Backups in a folder of this machine. A backup is filled under a hidden name and renamed when it is whole, so that a
 // folder without a dot in front is a backup that was finished.
 
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { makeFolders } from '../make-folders.ts'
@@ -11,6 +11,10 @@ import type { Destination, FoundBackup, FoundBackups, Staged } from './destinati
 import { MANIFEST_FILE, readManifest } from './manifest.ts'
 
 const NAME_ATTEMPTS = 30
+/** What a killed process was at. */
+const LEFTOVER = /^\.backup_\d{8}_\d{6}\.(partial|removing)$/
+/** Who still works on one writes more often. */
+const LEFTOVER_MS = 24 * 3_600_000
 
 export function folderDestination(path: string): Destination {
   const root = resolve(path)
@@ -43,6 +47,7 @@ export function folderDestination(path: string): Destination {
 async function stage(root: string): Promise<Staged> {
   try {
     makeFolders(root)
+    await removeLeftovers(root)
   } catch (cause) {
     throw unwritable(root, cause)
   }
@@ -60,6 +65,17 @@ async function stage(root: string): Promise<Staged> {
     await sleep(200)
   }
   throw new BackupError('refused', `no name could be had in ${root}`)
+}
+
+async function removeLeftovers(root: string): Promise<void> {
+  for (const name of (await readdir(root)).filter((each) => LEFTOVER.test(each))) {
+    const folder = join(root, name)
+    const files = await readdir(folder, { recursive: true }).catch(() => [])
+    const stats = await Promise.all(['.', ...files].map((file) => stat(join(folder, file)).catch(() => undefined)))
+    const newest = Math.max(...stats.map((each) => each?.mtimeMs ?? Date.now()))
+    // One that can't be removed is no reason to make no backup.
+    if (Date.now() - newest > LEFTOVER_MS) await rm(folder, { recursive: true, force: true }).catch(() => {})
+  }
 }
 
 const unwritable = (root: string, cause: unknown): BackupError =>

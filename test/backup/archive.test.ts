@@ -1,5 +1,14 @@
 import { execFileSync } from 'node:child_process'
-import { appendFileSync, existsSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { readCatalogue } from '../../src/backup/catalogue.ts'
@@ -134,6 +143,30 @@ t.test('A backup under load shows one moment, with every event that was acknowle
   isDone = true
   await Promise.all(writers)
 })
+
+t.test(
+  'What a killed backup left goes with the first backup a day later, and what is being written stays',
+  async (t) => {
+    const { desk, folder } = await newDesk(t, server)
+    const left = [
+      '.backup_20260101_000000.partial',
+      '.backup_20260101_000001.removing',
+      '.backup_20260101_000002.partial',
+    ]
+    const others = ['.backup_20260101_000000', '.mine.partial']
+    const [old, recent] = [new Date(Date.now() - 25 * 3_600_000), new Date(Date.now() - 23 * 3_600_000)]
+    for (const name of [...left, ...others]) {
+      const file = join(folder, name, 'base', 'events')
+      mkdirSync(join(file, '..'), { recursive: true })
+      writeFileSync(file, 'x')
+      const written = name === left[2] ? recent : old
+      utimesSync(file, written, written)
+      for (const parent of [join(file, '..'), join(folder, name)]) utimesSync(parent, old, old)
+    }
+    const { id } = await makeArchive(desk)
+    t.same(readdirSync(folder).toSorted(), [...others, left[2] as string, id].toSorted())
+  },
+)
 
 t.test('A backup that the disk has no room for leaves nothing that looks good', async (t) => {
   const { desk, url } = await newDesk(t, server)
