@@ -5,6 +5,7 @@ import { closeSync, openSync, readFileSync, readlinkSync, realpathSync } from 'n
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isProcessAlive, isUnburied } from './folder-lock.ts'
+import { serverProcesses, signalAll } from './server-processes.ts'
 import type { ServerUser } from './server-user.ts'
 
 export interface Postmaster {
@@ -84,11 +85,8 @@ export async function isReady(postmaster: Postmaster, dataFolder: string, onSlow
 /** Asks for a fast stop, then an immediate one, then none at all; each step gets `stepMs`. */
 export async function stopPostmaster(postmaster: Postmaster, stepMs: number): Promise<void> {
   for (const signal of ['SIGINT', 'SIGQUIT', 'SIGKILL'] as const) {
-    try {
-      process.kill(postmaster.pid, signal)
-    } catch {
-      // Gone already; `ended` tells.
-    }
+    // Children that hang would outlive a postmaster that is killed, and keep the next one from starting.
+    signalAll(signal === 'SIGKILL' ? serverProcesses(postmaster.pid) : [postmaster.pid], signal)
     const timer = new AbortController()
     const hasEnded = await Promise.race([
       postmaster.ended.then(() => true),

@@ -5,6 +5,9 @@ import { readFileSync } from 'node:fs'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import pg from 'pg'
 import t from 'tap'
+import { isProcessAlive } from '../../src/db/folder-lock.ts'
+import { readPidFile } from '../../src/db/postmaster.ts'
+import { serverProcesses, signalAll } from '../../src/db/server-processes.ts'
 import { createTestDatabase, testFolder } from '../support/postgres.ts'
 import { appendTo, ask, spawnAnnals, spawnService, until } from '../support/service.ts'
 
@@ -131,6 +134,34 @@ t.test('out of nothing it starts a PostgreSQL of its own, which survives kill -9
   t.match(await ask(`${third.url}/streams/s`), { status: 200, body: { version: 1 } })
   third.process.kill('SIGTERM')
   t.equal(await third.exit, 0)
+})
+
+t.test('a PostgreSQL of its own that is frozen does not hold up the end, and leaves nothing behind', async (t) => {
+  const folder = testFolder(t)
+  const env = { DATA_DIR: `${folder}/data` }
+  const child = await spawnService(t, env, folder)
+  await child.said('is ready at')
+  t.equal((await appendTo(child.url, 's')).status, 201)
+  const { body } = await fetch(`${child.url}/events`, { headers: { accept: 'text/event-stream' } })
+  const frozen = serverProcesses(readPidFile(`${folder}/data/postgres`)?.pid ?? 0)
+  t.ok(frozen.length > 5, `${frozen.length} processes`)
+  signalAll(frozen, 'SIGSTOP')
+  t.teardown(() => signalAll(frozen, 'SIGKILL'))
+  const inFlight = appendTo(child.url, 's')
+  const startedAt = performance.now()
+  child.process.kill('SIGTERM')
+  t.match(await new Response(body).text(), /event: goodbye\ndata: {"reason":"shutting_down"/)
+  t.match((await inFlight).status, /^(0|503)$/)
+  t.equal(await child.exit, 0)
+  const tookMs = performance.now() - startedAt
+  t.ok(tookMs < 25_000, `it ended after ${Math.round(tookMs)} ms`)
+  t.same(frozen.filter(isProcessAlive), [])
+
+  const next = await spawnService(t, env, folder)
+  await next.said('is ready at')
+  t.match(await ask(`${next.url}/streams/s`), { status: 200 })
+  next.process.kill('SIGTERM')
+  t.equal(await next.exit, 0)
 })
 
 t.test('a start that can not be is one line on standard error and exit 1', async (t) => {

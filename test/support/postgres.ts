@@ -1,14 +1,14 @@
 // Real PostgreSQL for tests: a database of its own per caller, or a whole server that a test may kill.
 
-import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/db/embedded-postgres.ts'
 import { readPidFile } from '../../src/db/postmaster.ts'
+import { serverProcesses, signalAll } from '../../src/db/server-processes.ts'
 
 /** The part of a tap test that is used here. */
 export interface Teardown {
@@ -91,9 +91,7 @@ export async function startTestCluster(
   let server: EmbeddedPostgres | undefined = await launch()
   const { url, adminUrl } = server
   const data = join(dataDir, 'postgres')
-  const signalAll = (signal: NodeJS.Signals) => {
-    for (const pid of serverProcesses(readPidFile(data)?.pid ?? 0)) sendSignal(pid, signal)
-  }
+  const processes = () => serverProcesses(readPidFile(data)?.pid ?? 0)
   const cluster: TestCluster = {
     url,
     adminUrl,
@@ -113,13 +111,13 @@ export async function startTestCluster(
       server = undefined
       // Asking for the stop first keeps the starter from starting it again.
       const pids = serverProcesses(running?.pid ?? 0)
-      for (const pid of pids) sendSignal(pid, 'SIGSTOP')
+      signalAll(pids, 'SIGSTOP')
       const stopped = running?.stop()
-      for (const pid of pids) sendSignal(pid, 'SIGKILL')
+      signalAll(pids, 'SIGKILL')
       await stopped
     },
-    pause: () => signalAll('SIGSTOP'),
-    resume: () => signalAll('SIGCONT'),
+    pause: () => signalAll(processes(), 'SIGSTOP'),
+    resume: () => signalAll(processes(), 'SIGCONT'),
   }
   t.teardown(async () => {
     if (server !== undefined) cluster.resume()
@@ -148,33 +146,4 @@ export function withDatabase(url: string, name: string): string {
   const changed = new URL(url)
   changed.pathname = `/${name}`
   return changed.href
-}
-
-/** A server's process and its children; by /proc where there is one, as a slim system has no `ps`. */
-function serverProcesses(postmaster: number): number[] {
-  const all = existsSync('/proc/self/stat')
-    ? readdirSync('/proc')
-        .filter((name) => /^\d+$/.test(name))
-        .map((pid) => [Number(pid), parentOf(pid)])
-    : execFileSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' })
-        .split('\n')
-        .map((line) => line.trim().split(/\s+/).map(Number))
-  return [postmaster, ...all.filter(([, parent]) => parent === postmaster).map(([pid]) => pid as number)]
-}
-
-function sendSignal(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal)
-  } catch {
-    // It has ended since it was listed, as short-lived workers do.
-  }
-}
-
-function parentOf(pid: string): number {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
-  } catch {
-    return 0
-  }
 }
