@@ -144,7 +144,8 @@ export function createBackend(options: BackendOptions): Backend {
       await connected?.schedules.stop(deadlineMs)
       connected?.tail.close()
       await Promise.race([connected?.backups.close(), sleep(deadlineMs, undefined, { ref: false })])
-      await Promise.all([connected?.pool.end(deadlineMs), connected?.admin.end(), connected?.wakeUps.close()])
+      const { pool, admin, probe, wakeUps } = connected ?? {}
+      await Promise.all([pool?.end(deadlineMs), admin?.end(), probe?.end(), wakeUps?.close()])
       await embedded?.stop(EMBEDDED_STEP_MS)
     },
   }

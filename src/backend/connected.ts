@@ -37,6 +37,8 @@ export interface ConnectOptions {
 export interface Connected {
   pool: MeasuredPool
   admin: AdminConnection
+  /** The monitor's, on the way that requests take. */
+  probe: AdminConnection
   /** One statement over the connection beside the pool. */
   query: HealthQuery
   monitor: HealthMonitor
@@ -63,6 +65,8 @@ export function connect(options: ConnectOptions): Connected {
   })
   const admin = new AdminConnection({ url: directUrl, applicationName: name })
   const query: HealthQuery = (text, values) => admin.query(text, values)
+  // A pooler may be away where the database is not.
+  const probe = directUrl === url ? admin : new AdminConnection({ url, applicationName: name })
   const migrator = new Migrator({
     connectionString: directUrl,
     schema,
@@ -81,14 +85,14 @@ export function connect(options: ConnectOptions): Connected {
   })
   const schedules = new ScheduleService({ settings, policy, store: { url: directUrl, schema }, query, logger })
   const monitor = new HealthMonitor({
-    query,
+    query: (text, values) => probe.query(text, values),
     schema,
     migrationState: async (ask) => (await migrator.status(ask)).status,
     onChange: (database, error) => {
       if (database === 'healthy') logger.info('the database answers')
       else logger.error({ err: error }, 'the database does not answer')
     },
-    onReadOnly: followPrimary(pool, admin),
+    onReadOnly: followPrimary(pool, new Set([admin, probe])),
     onRow: (row) => epoch.learn(row),
   })
   const log = new PostgresEventLog({ pool, observer: storeObserver, ...eventLogOptions(settings) })
@@ -113,17 +117,17 @@ export function connect(options: ConnectOptions): Connected {
     backups: new BackupWatch(query, schema),
   }
   return {
-    ...{ pool, admin, query, monitor, migrator, backups, schedules },
+    ...{ pool, admin, probe, query, monitor, migrator, backups, schedules },
     ...{ log, wakeUps, tail, hub, snapshots, consumers, watches },
   }
 }
 
-/** Leaves a server that only reads: the pool at once and when there is a primary again, the monitor each time it asks. */
-function followPrimary(pool: MeasuredPool, admin: AdminConnection): (isReadOnly: boolean) => void {
+/** Leaves a server that only reads: the pool at once and when there is a primary again, the others each time. */
+function followPrimary(pool: MeasuredPool, others: Set<AdminConnection>): (isReadOnly: boolean) => void {
   let wasReadOnly = false
   return (isReadOnly) => {
     if (isReadOnly !== wasReadOnly) pool.reset()
-    if (isReadOnly) void admin.reset()
+    if (isReadOnly) for (const other of others) void other.reset()
     wasReadOnly = isReadOnly
   }
 }

@@ -1,6 +1,7 @@
 // The fault bench in short, with seeds that stay the same. The long one is `npm run faults`.
 
 import t from 'tap'
+import { isPgBouncerAbsent } from '../support/pgbouncer.ts'
 import { runBench } from './bench.ts'
 import { SERVICE } from './prove.ts'
 import type { Scenario } from './schedule.ts'
@@ -9,10 +10,12 @@ const RUNS: [Scenario, number][] = [
   ['network', 11],
   ['replies', 22],
   ['server', 33],
+  ['pooler', 59],
 ]
 
 for (const [scenario, seed] of RUNS) {
-  t.test(`many clients see every promise kept through faults of ${scenario}`, async (t) => {
+  const skip = scenario === 'pooler' && isPgBouncerAbsent
+  t.test(`many clients see every promise kept through faults of ${scenario}`, { skip }, async (t) => {
     const options = {
       seed,
       scenario,

@@ -4,6 +4,7 @@ import { checkHistory, type Verdict } from '../../src/proof/check-history.ts'
 import type { History } from '../../src/proof/history.ts'
 import { Random } from '../../src/proof/random.ts'
 import { runWorkload } from '../../src/proof/workload.ts'
+import { startPgBouncer } from '../support/pgbouncer.ts'
 import { startTestCluster, type Teardown } from '../support/postgres.ts'
 import { ask, type Child, spawnService, startTestService, until } from '../support/service.ts'
 import { FaultProxy } from './fault-proxy.ts'
@@ -33,8 +34,16 @@ export async function runBench(t: Teardown, options: BenchOptions): Promise<Benc
   const { seed, seconds, scenario, isApart, log } = options
   const cluster = await startTestCluster(t)
   const proxy = await FaultProxy.start(t, cluster.url)
-  const env = { MIGRATE_ON_START: 'on', DATABASE_URL: proxy.url, LOG_REQUESTS: 'off', ...options.env }
   const scene: Scene = { proxy, cluster }
+  if (scenario === 'pooler') scene.pooler = await startPgBouncer(t, proxy.url, { mode: 'transaction', size: 3 })
+  const env = {
+    MIGRATE_ON_START: 'on',
+    DATABASE_URL: scene.pooler?.url ?? proxy.url,
+    // Migrations can not go through a pooler.
+    ...(scene.pooler && { DATABASE_DIRECT_URL: proxy.url }),
+    LOG_REQUESTS: 'off',
+    ...options.env,
+  }
   let url: string
   if (isApart) {
     const apart = await startApart(t, env)

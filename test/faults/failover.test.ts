@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { isPgBouncerAbsent, startPgBouncer } from '../support/pgbouncer.ts'
 import { runSql, startTestCluster } from '../support/postgres.ts'
 import { appendTo, ask, startTestService, until } from '../support/service.ts'
 import { FaultProxy } from './fault-proxy.ts'
@@ -38,6 +39,29 @@ t.test('the password is wrong, and right again', async (t) => {
       recoverMs: 2_000,
     },
   )
+})
+
+t.test('the pooler is killed, while the database itself can be reached', { skip: isPgBouncerAbsent }, async (t) => {
+  const cluster = await startTestCluster(t, { isDurable: false })
+  const pooler = await startPgBouncer(t, cluster.url, { mode: 'transaction', size: 4 })
+  const { url, ready } = await startTestService(t, {
+    ...SERVICE,
+    DATABASE_URL: pooler.url,
+    DATABASE_DIRECT_URL: cluster.url,
+  })
+  await ready
+  const observer = await prove(
+    t,
+    url,
+    { begin: () => pooler.kill(), lastsMs: lasting(1_500), end: () => pooler.start() },
+    {
+      readyMs: 2_000,
+      appends: /^(201|database_unavailable|commit_outcome_unknown)$/,
+      reads: /^(200|database_unavailable)$/,
+      recoverMs: 2_000,
+    },
+  )
+  await checkFeed(t, url, observer.stored)
 })
 
 t.test('a failover: the standby only reads until it is promoted', async (t) => {

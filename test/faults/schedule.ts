@@ -3,6 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import type { Random } from '../../src/proof/random.ts'
+import type { PgBouncer } from '../support/pgbouncer.ts'
 import { runSql, type TestCluster } from '../support/postgres.ts'
 import type { FaultProxy } from './fault-proxy.ts'
 import type { Exchange, StatementFault } from './faulty-connection.ts'
@@ -11,6 +12,8 @@ import type { Exchange, StatementFault } from './faulty-connection.ts'
 export interface Scene {
   proxy: FaultProxy
   cluster: TestCluster
+  /** PgBouncer between service and proxy, so that what else happens does so behind it; only in its scenario. */
+  pooler?: PgBouncer
   /** The service as a process of its own; absent where it is in this one. */
   service?: { kill(): Promise<void>; start(): Promise<void>; signal(signal: NodeJS.Signals): void }
 }
@@ -40,8 +43,28 @@ const statements =
 
 const isAppend = ({ text }: Exchange) => APPEND.test(text)
 
+const reset: Maker = ({ proxy }) => ({ name: 'connections are reset', begin: () => proxy.cut(), end: () => {} })
+
+const lostAnswers = statements(
+  'answers of appends get lost',
+  (random) => ({ kind: 'die', when: 'after', delivered: random.pick(['nothing', 'all_but_ready'] as const) }),
+  isAppend,
+)
+
+const backendsEnded: Maker = ({ cluster }, random) => ({
+  name: 'backends are ended one after another',
+  begin: async () => {
+    for (let i = random.between(1, 10); i > 0; i--) {
+      const pid = await aBackend(cluster, random)
+      if (pid !== undefined) await runSql(cluster.adminUrl, 'SELECT pg_terminate_backend($1)', [pid])
+      await sleep(random.between(10, 100))
+    }
+  },
+  end: () => {},
+})
+
 const network: Maker[] = [
-  ({ proxy }) => ({ name: 'connections are reset', begin: () => proxy.cut(), end: () => {} }),
+  reset,
   ({ proxy }) => ({ name: 'connections are closed', begin: () => proxy.close(), end: () => {} }),
   ({ proxy }) => ({ name: 'connections are refused', begin: () => proxy.refuse(), end: () => proxy.heal() }),
   ({ proxy }) => ({
@@ -72,11 +95,7 @@ const network: Maker[] = [
 ]
 
 const replies: Maker[] = [
-  statements(
-    'answers of appends get lost',
-    (random) => ({ kind: 'die', when: 'after', delivered: random.pick(['nothing', 'all_but_ready'] as const) }),
-    isAppend,
-  ),
+  lostAnswers,
   statements('appends never arrive', () => ({ kind: 'die', when: 'before' }), isAppend),
   statements('appends hang', (random) => ({ kind: 'hang', when: random.pick(['before', 'after'] as const) }), isAppend),
   statements(
@@ -100,17 +119,7 @@ const server: Maker[] = [
   ({ cluster }) => ({ name: 'the server is killed', begin: () => cluster.kill(), end: () => cluster.start() }),
   ({ cluster }) => ({ name: 'the server is restarted', begin: () => cluster.stop(), end: () => cluster.start() }),
   ({ cluster }) => ({ name: 'the server is frozen', begin: () => cluster.pause(), end: () => cluster.resume() }),
-  ({ cluster }, random) => ({
-    name: 'backends are ended one after another',
-    begin: async () => {
-      for (let i = random.between(1, 10); i > 0; i--) {
-        const pid = await aBackend(cluster, random)
-        if (pid !== undefined) await runSql(cluster.adminUrl, 'SELECT pg_terminate_backend($1)', [pid])
-        await sleep(random.between(10, 100))
-      }
-    },
-    end: () => {},
-  }),
+  backendsEnded,
   ({ cluster }, random) => {
     let pid: number | undefined
     return {
@@ -141,7 +150,19 @@ const service: Maker[] = [
   }),
 ]
 
-export const SCENARIOS = { network, replies, server, locks, service } as const
+const pooler: Maker[] = [
+  ({ pooler }) => ({ name: 'the pooler is killed', begin: () => pooler?.kill(), end: () => pooler?.start() }),
+  ({ pooler }) => ({
+    name: 'the pooler is frozen',
+    begin: () => pooler?.signal('SIGSTOP'),
+    end: () => pooler?.signal('SIGCONT'),
+  }),
+  reset,
+  lostAnswers,
+  backendsEnded,
+]
+
+export const SCENARIOS = { network, replies, server, locks, service, pooler } as const
 export type Scenario = keyof typeof SCENARIOS | 'all'
 
 export interface FaultOptions {
@@ -158,7 +179,8 @@ export async function runFaults(
   scene: Scene,
   { scenario, random, endAt, longestMs, log }: FaultOptions,
 ): Promise<number> {
-  const chosen = scenario === 'all' ? Object.values(SCENARIOS).flat() : SCENARIOS[scenario]
+  const { pooler: _, ...everywhere } = SCENARIOS
+  const chosen = scenario === 'all' ? Object.values(everywhere).flat() : SCENARIOS[scenario]
   const makers = chosen.filter((maker) => scene.service !== undefined || !service.includes(maker))
   let count = 0
   for (;;) {

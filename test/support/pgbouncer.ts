@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { handOver, serverUser } from '../../src/db/server-user.ts'
 import { runSql, type Teardown, testFolder } from './postgres.ts'
@@ -24,7 +24,11 @@ export interface PgBouncerOptions {
 export interface PgBouncer {
   /** Leads through it to the database. */
   url: string
-  process: ChildProcess
+  signal(signal: NodeJS.Signals): void
+  /** `kill -9`; its clients' connections end with it. */
+  kill(): Promise<void>
+  /** Starts it again on the same socket; resolves when the database answers through it. */
+  start(): Promise<void>
 }
 
 /** Starts it before the database of `url`, listening on a socket in a folder of its own; ended after the test. */
@@ -46,6 +50,8 @@ export async function startPgBouncer(t: Teardown, url: string, { mode, size }: P
     pool_mode: mode,
     default_pool_size: size,
     max_client_conn: 1_000,
+    // A server that was away is tried again after a second, not 15.
+    server_login_retry: 1,
   }
   const lines = (entries: object, join: string) =>
     Object.entries(entries).map(([key, value]) => `${key}${join}${value}`)
@@ -56,16 +62,26 @@ export async function startPgBouncer(t: Teardown, url: string, { mode, size }: P
   )
   const user = serverUser(folder)
   if (user !== undefined) handOver(folder, user)
-  const child = spawn(PROGRAM as string, [join(folder, 'ini')], {
-    stdio: 'ignore',
-    ...(user !== undefined && { uid: user.uid, gid: user.gid }),
-  })
-  const exit = once(child, 'exit')
-  t.teardown(async () => {
-    child.kill('SIGKILL')
-    await exit
-  })
   const pooled = `postgres://${target.username}@localhost:6432/${server.dbname}?host=${folder}`
-  await until(async () => (await runSql(pooled, 'SELECT 1').catch(() => [])).length === 1)
-  return { url: pooled, process: child }
+  let child: ChildProcess | undefined
+  const kill = async () => {
+    const killed = child
+    child = undefined
+    if (killed === undefined) return
+    const exit = once(killed, 'exit')
+    killed.kill('SIGKILL')
+    await exit
+  }
+  const start = async () => {
+    // One that was killed leaves its socket.
+    rmSync(join(folder, '.s.PGSQL.6432'), { force: true })
+    child = spawn(PROGRAM as string, [join(folder, 'ini')], {
+      stdio: 'ignore',
+      ...(user !== undefined && { uid: user.uid, gid: user.gid }),
+    })
+    await until(async () => (await runSql(pooled, 'SELECT 1').catch(() => [])).length === 1)
+  }
+  t.teardown(kill)
+  await start()
+  return { url: pooled, signal: (signal) => child?.kill(signal), kill, start }
 }
