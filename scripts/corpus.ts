@@ -3,13 +3,14 @@
 
 import { parseArgs } from 'node:util'
 import { CORPUS } from '../test/bad-input/corpus.ts'
-import { judge, prepare, tidyUp } from '../test/bad-input/judge.ts'
+import { judge, PROMISED_MS, prepare, tidyUp } from '../test/bad-input/judge.ts'
 
 const { values } = parseArgs({
   options: {
     url: { type: 'string', default: process.env['ANNALS_URL'] ?? 'http://127.0.0.1:8080' },
     tokens: { type: 'string', default: process.env['ANNALS_TOKENS'] ?? '' },
     shared: { type: 'boolean', default: false },
+    strict: { type: 'boolean', default: false },
   },
 })
 
@@ -23,7 +24,12 @@ function tokensOf(list: string): Record<string, string> {
 
 const tokens = tokensOf(values.tokens)
 const lacking = ['admin', 'read', 'append', 'metrics'].filter((scope) => tokens[scope] === undefined)
-const bench = await prepare({ url: new URL(values.url), tokens, isAlone: !values.shared })
+const bench = await prepare({
+  url: new URL(values.url),
+  tokens,
+  isAlone: !values.shared,
+  ...(values.strict && { limitMs: PROMISED_MS }),
+})
 let passed = 0
 let failed = 0
 let skipped = 0
@@ -42,5 +48,7 @@ for (const [chapter, cases] of Object.entries(CORPUS)) {
 }
 await tidyUp(bench)
 if (skipped > 0) console.log(`${skipped} skipped: --tokens has no plain token for ${lacking.join(', ')} alone`)
+const { name, tookMs } = bench.slowest
+console.log(`slowest: ${name}, ${Math.round(tookMs)} ms`)
 console.log(`${passed} passed, ${failed} failed`)
 process.exitCode = failed === 0 ? 0 : 1

@@ -97,8 +97,6 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
     rateLimit: parts.rateLimit,
   }
   const app = fastify(serverOptions(edgeOptions, parts))
-  // Node drops what comes after 2,000 headers in silence, an `If-Match` too; their size is limited anyway.
-  app.server.maxHeadersCount = 0
 
   // Before a route: what can't be routed, errors, bodies.
   answerMalformed(app.server, limits.maxBodyBytes, metrics.malformed)

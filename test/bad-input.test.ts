@@ -6,9 +6,9 @@ import { runMigrations } from '../src/db/migrator.ts'
 import { openLog } from '../src/logger.ts'
 import { startService } from '../src/service.ts'
 import { CORPUS } from './bad-input/corpus.ts'
-import { type Bench, checkOrder, judge, judgeDamaged, prepare, tidyUp } from './bad-input/judge.ts'
+import { type Bench, checkOrder, judge, judgeDamaged, PROMISED_MS, prepare, tidyUp } from './bad-input/judge.ts'
 import { damaged, seeded } from './bad-input/mutate.ts'
-import { createTestDatabase } from './support/postgres.ts'
+import { createTestDatabase, type TestDatabase } from './support/postgres.ts'
 
 const tokens = {
   admin: 'admin-token-0123456789',
@@ -16,13 +16,15 @@ const tokens = {
   append: 'append-token-0123456789',
   metrics: 'metrics-token-0123456789',
 }
+let database: TestDatabase
 let bench: Bench
 // Damaged requests under way at once.
 const TOGETHER = 20
+// FAULT_LIMITS=contract: answered as soon as is promised, on a machine that does nothing else.
+const limit = process.env['FAULT_LIMITS'] === 'contract' ? { limitMs: PROMISED_MS } : {}
 
-t.before(async () => {
-  const database = await createTestDatabase(t)
-  await runMigrations(database.url)
+/** A service on the database, and what the cases need in it. */
+async function open(env: Record<string, string> = {}): Promise<Bench> {
   const { settings } = loadSettings({
     DATABASE_URL: database.url,
     PORT: '0',
@@ -31,11 +33,18 @@ t.before(async () => {
     ANNALS_TOKENS: Object.entries(tokens)
       .map(([scope, token]) => `${scope}:${token}`)
       .join(),
+    ...env,
   })
   const service = await startService({ settings, log: openLog(settings) })
   await service.ready
   t.teardown(() => service.close())
-  bench = await prepare({ url: new URL(service.url), tokens, isAlone: true })
+  return prepare({ url: new URL(service.url), tokens, isAlone: true, ...limit })
+}
+
+t.before(async () => {
+  database = await createTestDatabase(t)
+  await runMigrations(database.url)
+  bench = await open()
 })
 
 for (const [chapter, cases] of Object.entries(CORPUS)) {
@@ -63,9 +72,17 @@ t.test('random damage to good requests is refused or served, and never breaks an
   await checkOrder(bench)
 })
 
+t.test('the same cases go to a service with a limit on requests, as fast as it lets them', async (t) => {
+  const limited = await open({ RATE_LIMIT_PER_SECOND: '20', RATE_LIMIT_BURST: '5' })
+  const cases = Object.values(CORPUS).flatMap((chapter) => chapter.slice(0, 3))
+  for (const each of cases) t.same(await judge(limited, each), [], each[0])
+  await tidyUp(limited)
+})
+
 t.test('the corpus has hundreds of cases, each with a name of its own, and leaves nothing behind', async (t) => {
   const names = Object.entries(CORPUS).flatMap(([chapter, cases]) => cases.map(([name]) => `${chapter}: ${name}`))
   t.ok(names.length > 500, `${names.length} cases`)
   t.equal(new Set(names).size, names.length)
+  t.comment(`the slowest case: ${bench.slowest.name}, ${Math.round(bench.slowest.tookMs)} ms`)
   await tidyUp(bench)
 })

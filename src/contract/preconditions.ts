@@ -1,7 +1,7 @@
 // Expected versions by header: If-Match and If-None-Match as RFC 9110 has them, with versions as strong tags.
 
 import type { ExpectedVersion } from '../db/event-log.ts'
-import { type RuleViolation, validationFailed } from '../errors.ts'
+import { type AppError, type RuleViolation, validationFailed } from '../errors.ts'
 
 const VERSION_TAG = /^"(0|[1-9]\d{0,15})"$/
 
@@ -27,6 +27,14 @@ export function expectedVersionByHeader(headers: {
   if (version === undefined) violations.push({ pointer: 'header/if-match', rule: 'strong_version_tag_or_asterisk' })
   if (violations.length > 0 || version === undefined) throw validationFailed(violations)
   return version
+}
+
+/** Where no header is a condition, one that asks for it must not be passed over: what it was to prevent would happen. */
+export function refuseConditions(headers: Record<string, unknown>): AppError | undefined {
+  const violations = ['if-match', 'if-none-match']
+    .filter((name) => headers[name] !== undefined)
+    .map((name) => ({ pointer: `header/${name}`, rule: 'not_on_this_route' }))
+  return violations.length === 0 ? undefined : validationFailed(violations)
 }
 
 function readTag(text: string): ExpectedVersion | undefined {

@@ -3,6 +3,7 @@
 
 import { type TSchema, Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import { refuseConditions } from '../contract/preconditions.ts'
 import type { Authorizer, RouteScope } from './authorizer.ts'
 import { bodyPolicy } from './body-policy.ts'
 import { BROWSER_HEADERS } from './browser-headers.ts'
@@ -33,6 +34,8 @@ declare module 'fastify' {
     checksBody?: boolean
     /** May take longer than `REQUEST_TIMEOUT_MS`. */
     takesTime?: boolean
+    /** `If-Match` and `If-None-Match` are read by the route; every other one that changes something refuses them. */
+    takesConditions?: boolean
     /** Answers for every method that the path does not have; made by the edge itself. */
     isMethodFallback?: boolean
   }
@@ -84,12 +87,14 @@ function enterRoute(route: RouteOptions, options: EdgeOptions) {
     isNeverCached = false,
     isMethodFallback = false,
     takesTime = false,
+    takesConditions = false,
     scope,
   } = route.config ?? {}
   const checkBody = isMethodFallback ? undefined : bodyPolicy(route, options.maxBodyBytes)
   const authorize = authorizer.forScope(scope as RouteScope)
   const rateLimit = route.config?.isUnlimited === true ? undefined : options.rateLimit
   const isRead = [route.method].flat().some((method) => method === 'GET' || method === 'HEAD')
+  const checkConditions = isRead || isMethodFallback || takesConditions ? undefined : refuseConditions
 
   return (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void => {
     enter(request, reply, options, route.url)
@@ -100,7 +105,8 @@ function enterRoute(route: RouteOptions, options: EdgeOptions) {
       checkHeaders(request.raw) ??
       (isMethodFallback ? undefined : authorize(request)) ??
       (isAlwaysOpen ? undefined : lifecycle.refusal()) ??
-      checkBody?.(request.raw)
+      checkBody?.(request.raw) ??
+      checkConditions?.(request.headers)
     if (rateLimit !== undefined) rateLimit(request, reply, (tooMany) => done(tooMany ?? error))
     else if (error === undefined) done()
     else done(error)

@@ -21,6 +21,8 @@ export type OnMalformed = (status: number) => void
  * `maxBodyBytes` lets a too large body be refused before the client was told to send it.
  */
 export function answerMalformed(server: Server, maxBodyBytes: number, onMalformed: OnMalformed): void {
+  // Node drops what comes after 2,000 headers in silence, an `If-Match` too; their size is limited anyway.
+  server.maxHeadersCount = 0
   const answered = new WeakSet<Socket>()
   server.on('clientError', (error: ParserError, socket: Socket & { _httpMessage?: ServerResponse | null }) => {
     // What still arrives after the answer is dropped.

@@ -82,6 +82,7 @@ const DESCRIPTION = [
   'Append, read and follow events over REST.',
   'Names are snake_case; `position` and `version` are contiguous integers from 1.',
   'Input is strict: unknown members, unknown or repeated parameters and coercion are refused.',
+  '`If-Match` and `If-None-Match` are read where the route says so; others that change something refuse them.',
   'Every answer that is not a success is `application/problem+json` (RFC 9457) with a `code`.',
   'Every `GET` route answers `HEAD`, and every path `OPTIONS`.',
 ].join(' ')

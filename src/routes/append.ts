@@ -59,7 +59,7 @@ export function appendRoutes(app: FastifyInstance, { log, limits }: AppendRoutes
   app.post(
     '/streams/:stream_id/events',
     {
-      config: { scope: 'append', checksBody: true },
+      config: { scope: 'append', checksBody: true, takesConditions: true },
       schema: {
         operationId: 'appendToStream',
         tags: ['append'],

@@ -30,6 +30,13 @@ const TOKENS: Case[] = [
     nobody,
     as(bearer('\xe4\xf6\xfc\xe4\xf6\xfc\xe4\xf6\xfc\xe4\xf6\xfc\xe4\xf6\xfc\xe4\xf6\xfc')),
   ],
+  ['a token behind 3,000 headers', ok, as(`${'a:\r\n'.repeat(3_000)}${bearer('$READ')}`)],
+  ['another token behind 3,000 headers', nobody, as(`${'a:\r\n'.repeat(3_000)}${bearer('another-token-0123456789')}`)],
+  [
+    'a token behind more headers than are read',
+    [431, 'headers_too_large'],
+    as(`${'abcd:e\r\n'.repeat(4_000)}${bearer('$READ')}`),
+  ],
   ['two headers', [400, 'malformed_request'], as(bearer('$READ') + bearer('$READ'))],
   ['a password', nobody, as('Authorization: Basic YWRtaW46YWRtaW4=\r\n')],
   ['a token by another scheme', nobody, as('Authorization: Token $READ\r\n')],

@@ -206,6 +206,12 @@ const SEVERAL: Case[] = [
     ),
   ],
   ['a query parameter', invalid, post('/events?resync=true', `{"appends":[${APPEND}]}`)],
+  [
+    'a tag that would be passed over',
+    invalid,
+    post('/events', `{"appends":[${APPEND}]}`, `${JSON_TYPE}If-Match: "0"\r\n`),
+  ],
+  ['no tag may match', invalid, post('/events', `{"appends":[${APPEND}]}`, `${JSON_TYPE}If-None-Match: *\r\n`)],
 ]
 
 const lines = (text: string | Buffer) => post('/import', text, LINES_TYPE)
@@ -225,6 +231,7 @@ const IMPORTS: Case[] = [
   ['a key twice on a line', invalid, lines('{"stream_id":"$NEW","type":"A","type":"A"}\n')],
   ['version 0 on a line', invalid, lines('{"stream_id":"$NEW","type":"A","version":0}\n')],
   ['two dots for a stream', badStream, lines('{"stream_id":"..","type":"A"}\n')],
+  ['a tag for lines', invalid, post('/import', LINE, `${LINES_TYPE}If-Match: *\r\n`)],
   ['NUL on a line', unstorable, lines(`${LINE}{"stream_id":"$NEW","type":"A","data":"\\u0000"}\n`)],
 ]
 

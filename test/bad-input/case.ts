@@ -45,7 +45,8 @@ export const send = (method: string, target: string, body: string | Buffer, head
 export const post = (target: string, body: string | Buffer, headers = JSON_TYPE): string =>
   send('POST', target, body, headers)
 
-export const put = (target: string, body: string | Buffer): string => send('PUT', target, body)
+export const put = (target: string, body: string | Buffer, headers = ''): string =>
+  send('PUT', target, body, JSON_TYPE + headers)
 
 /** An append of one event to a new stream: its data as JSON text, and further members. */
 export const appendData = (data: string, members = ''): string =>

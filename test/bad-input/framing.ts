@@ -1,6 +1,7 @@
 // Where a body begins and ends: lengths, chunks, what is cut off, what comes behind. And header fields.
 
 import {
+  badType,
   type Case,
   CHUNKED,
   created,
@@ -159,6 +160,21 @@ const HEADERS: Case[] = [
     post('/streams/$STREAM/events', ONE_EVENT, `${JSON_TYPE}${'a:\r\n'.repeat(2_500)}If-Match: "9"\r\n`),
   ],
   ['a second Host behind 2,500 headers', malformed, get(LIVE, `${'a:\r\n'.repeat(2_500)}Host: b\r\n`)],
+  [
+    'a content type behind 3,000 headers',
+    created,
+    post('/streams/$NEW/events', ONE_EVENT, `${'a:\r\n'.repeat(3_000)}${JSON_TYPE}`),
+  ],
+  [
+    'a content type that is not taken, behind 3,000 headers',
+    badType,
+    post('/streams/$NEW/events', ONE_EVENT, `${'a:\r\n'.repeat(3_000)}Content-Type: text/plain\r\n`),
+  ],
+  [
+    'a content type behind more headers than are read',
+    [431, 'headers_too_large'],
+    post('/streams/$NEW/events', ONE_EVENT, `${'abcd:e\r\n'.repeat(4_000)}${JSON_TYPE}`),
+  ],
   ['no Host', malformed, withHost('')],
   ['no Host and an absolute target', malformed, `GET http://localhost${LIVE} HTTP/1.1\r\n\r\n`],
   ['two Hosts', malformed, withHost('Host: $HOST\r\nHost: $HOST\r\n')],

@@ -2,6 +2,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { connect, type Socket } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { connect as connectTls } from 'node:tls'
 import type { Case } from './case.ts'
 
@@ -11,6 +12,8 @@ interface Target {
   tokens: Partial<Record<'admin' | 'read' | 'append' | 'metrics', string>>
   /** Whether nobody else writes, so that every change of the head is the case's own. */
   isAlone: boolean
+  /** Longest time that a case may take. */
+  limitMs?: number
 }
 
 /** A service with what the cases refer to. */
@@ -20,6 +23,8 @@ export interface Bench {
   eventIds: string[]
   /** Last position of the store, as after the case before. */
   head: number
+  /** Of the cases so far. */
+  slowest: { name: string; tookMs: number }
 }
 
 interface Answer {
@@ -31,12 +36,16 @@ interface Answer {
 
 // A hang, not a speed: the machine may be busy.
 const HANG_MS = 5_000
+/** What is promised where the machine does nothing else. */
+export const PROMISED_MS = 1_000
+// A service with a limit on requests says when there is room again.
+const MAX_WAITS = 10
 
 /** Stores the stream of three events and the consumer that the cases refer to. */
 export async function prepare(target: Target): Promise<Bench> {
   const run = `corpus-${randomUUID().slice(0, 8)}`
   const eventIds = [randomUUID(), randomUUID(), randomUUID()]
-  const bench: Bench = { target, run, eventIds, head: 0 }
+  const bench: Bench = { target, run, eventIds, head: 0, slowest: { name: '', tookMs: 0 } }
   const events = eventIds.map((id, i) => ({ id, type: 'A', data: { n: i + 1 } }))
   await must(bench, 'POST', `/streams/${run}/events`, JSON.stringify({ expected_version: 0, events }), 201)
   await must(bench, 'PUT', `/consumers/${run}`, '{"start":"head"}', 201)
@@ -61,17 +70,16 @@ export async function checkOrder(bench: Bench): Promise<void> {
 }
 
 /** What is wrong, in sentences; nothing when the service answered as it has to. */
-export async function judge(bench: Bench, [, [status, code], request, options = {}]: Case): Promise<string[]> {
+export async function judge(bench: Bench, [name, [status, code], request, options = {}]: Case): Promise<string[]> {
   const before = bench.head
-  const fill = filler(bench)
-  const startedAt = performance.now()
-  const answer = await exchange(bench.target.url, [request].flat().map(fill), options.isCutOff === true)
-  const tookMs = performance.now() - startedAt
+  const { limitMs = HANG_MS } = bench.target
+  const { answer, tookMs } = await exchange(bench, [request].flat().map(filler(bench)), options.isCutOff === true)
+  if (tookMs > bench.slowest.tookMs) bench.slowest = { name, tookMs }
   bench.head = await headOf(bench)
   const flaws: string[] = []
   if (typeof answer === 'string') return [`no answer: the connection was ${answer}`]
   if (answer.status !== status) flaws.push(`answered ${answer.status}, not ${status}: ${answer.body.slice(0, 300)}`)
-  if (tookMs > HANG_MS) flaws.push(`took ${Math.round(tookMs)} ms`)
+  if (tookMs > limitMs) flaws.push(`took ${Math.round(tookMs)} ms`)
   if (code !== null) flaws.push(...problemFlaws(answer, code))
   if (answer.status >= 400) flaws.push(...headerFlaws(answer))
   if (bench.target.isAlone && status >= 300 && bench.head !== before)
@@ -81,7 +89,7 @@ export async function judge(bench: Bench, [, [status, code], request, options = 
 
 /** What is wrong with the answer to damaged bytes, whose right answer nobody knows. */
 export async function judgeDamaged(bench: Bench, request: string): Promise<string[]> {
-  const answer = await exchange(bench.target.url, [filler(bench)(request)], true)
+  const { answer } = await exchange(bench, [filler(bench)(request)], true)
   // A request that the damage left unfinished may be closed without a word.
   if (answer === 'closed') return []
   if (answer === 'silent') return [`no answer within ${HANG_MS} ms`]
@@ -180,13 +188,31 @@ async function must(bench: Bench, method: string, path: string, body: string, st
 async function ask(bench: Bench, method: string, path: string, body: string): Promise<Answer> {
   const type = body === '' ? '' : `Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n`
   const request = filler(bench)(`${method} ${path} HTTP/1.1\r\nHost: $HOST\r\n$AUTH${type}\r\n${body}`)
-  const answer = await exchange(bench.target.url, [request], false)
+  const { answer } = await exchange(bench, [request], false)
   if (typeof answer === 'string') throw new Error(`${method} ${path} was not answered: the connection was ${answer}`)
   return answer
 }
 
+type Reply = Answer | 'closed' | 'silent'
+
+/** Sends a request, again after as long as a limit on requests asks for; `tookMs` is the time of the last answer. */
+async function exchange(
+  { target }: Pick<Bench, 'target'>,
+  parts: string[],
+  isCutOff: boolean,
+): Promise<{ answer: Reply; tookMs: number }> {
+  for (let waits = 0; ; waits++) {
+    const startedAt = performance.now()
+    const answer = await sendOnce(target.url, parts, isCutOff)
+    const tookMs = performance.now() - startedAt
+    const retryAfter = typeof answer === 'object' && answer.status === 429 ? Number(answer.headers['retry-after']) : 0
+    if (!(retryAfter > 0) || waits === MAX_WAITS) return { answer, tookMs }
+    await sleep(retryAfter * 1_000)
+  }
+}
+
 /** Sends the parts one after another and reads one answer, unless the connection ends or nothing comes. */
-async function exchange(url: URL, parts: string[], isCutOff: boolean): Promise<Answer | 'closed' | 'silent'> {
+async function sendOnce(url: URL, parts: string[], isCutOff: boolean): Promise<Reply> {
   const socket = open(url)
   try {
     return await new Promise((resolve) => {
@@ -222,7 +248,7 @@ async function sendParts(socket: Socket, parts: string[], isCutOff: boolean): Pr
   for (const part of parts) {
     socket.write(part, 'latin1')
     // Apart enough to arrive apart, mostly.
-    if (parts.length > 1) await new Promise((resolve) => setTimeout(resolve, 2))
+    if (parts.length > 1) await sleep(2)
   }
   if (isCutOff) socket.end()
 }

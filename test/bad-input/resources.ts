@@ -43,6 +43,13 @@ const SNAPSHOTS: Case[] = [
   ['the snapshot that is not there', [404, 'snapshot_not_found'], get('/streams/$STREAM/snapshot')],
   ['deleting the snapshot of nothing', noStream, head('DELETE /streams/$NEW/snapshot HTTP/1.1')],
   ['deleting with a body', malformed, send('DELETE', '/streams/$STREAM/snapshot', '{}')],
+  ['a snapshot with a tag', invalid, put('/streams/$STREAM/snapshot', '{"version":1,"state":1}', 'If-Match: "3"\r\n')],
+  [
+    'a snapshot if there is none',
+    invalid,
+    put('/streams/$STREAM/snapshot', '{"version":1,"state":1}', 'If-None-Match: *\r\n'),
+  ],
+  ['deleting with a tag', invalid, head('DELETE /streams/$STREAM/snapshot HTTP/1.1', 'If-Match: *\r\n')],
   ['a snapshot with a parameter', invalid, put('/streams/$STREAM/snapshot?x=1', '{"version":1,"state":1}')],
   ['the state of nothing', noStream, get('/streams/$NEW/state')],
   ['a state by a limit of 1,001', invalid, get('/streams/$STREAM/state?limit=1001')],
