@@ -1,7 +1,7 @@
 // The map: every part of the HTTP service in the order in which a request meets it. Opens no port, reads no setting
 // from anywhere but its argument.
 
-import { maxHeaderSize, type Server } from 'node:http'
+import { type IncomingMessage, maxHeaderSize, type Server } from 'node:http'
 import fastify, { type FastifyHttpOptions, type FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import type { AppendLimits } from './contract/append-body.ts'
@@ -26,6 +26,7 @@ import { requestIdOf } from './http/request-id.ts'
 import { type RequestLog, type RequestObserver, RequestReporter } from './http/request-report.ts'
 import type { KeyPair } from './http/tls-files.ts'
 import type { TrustProxy } from './http/trust-proxy.ts'
+import { Turns } from './http/turns.ts'
 import { answerBadTarget, answerNotFound, routeNotFound } from './http/unmatched.ts'
 import { parseJson } from './json/parse.ts'
 import { appendRoutes } from './routes/append.ts'
@@ -54,7 +55,7 @@ export interface AppParts {
   version: string
   logger: Logger
   requestLog: RequestLog
-  metrics: RequestObserver & { malformed(status: number): void }
+  metrics: RequestObserver & { malformed(status: number): void; surplus(): void }
   scrape: MetricsRoutesOptions['scrape']
   authorizer: Authorizer
   lifecycle: Lifecycle
@@ -95,11 +96,13 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
     maxBodyBytes: limits.maxBodyBytes,
     dress: dressOf(parts),
     rateLimit: parts.rateLimit,
+    onSurplus: metrics.surplus,
   }
   const app = fastify(serverOptions(edgeOptions, parts))
 
   // Before a route: what can't be routed, errors, bodies.
   answerMalformed(app.server, limits.maxBodyBytes, metrics.malformed)
+  new Turns(app.server, isProbe)
   app.setErrorHandler(errorHandler(logger, lifecycle, limits.maxBodyBytes))
   app.setSerializerCompiler(() => JSON.stringify)
   jsonBodies(app, parseJson)
@@ -154,6 +157,10 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   )
   return app
 }
+
+// What has to be answered however much waits.
+const isProbe = ({ url = '' }: IncomingMessage): boolean =>
+  url.startsWith('/health') || url === '/livez' || url === '/readyz'
 
 const ARRIVAL = { headersMs: 15_000, requestMs: 60_000 }
 // How often Node looks for requests that are late.

@@ -20,7 +20,7 @@ export const assembleApp = (): Promise<FastifyInstance> =>
     version: VERSION,
     logger: pino({ enabled: false }),
     requestLog: { mode: 'off', slowMs: 0, write: () => {} },
-    metrics: { timer: () => ({ observe() {} }), malformed() {} },
+    metrics: { timer: () => ({ observe() {} }), malformed() {}, surplus() {} },
     scrape: nobody,
     authorizer: loopbackAuthorizer(),
     lifecycle: new Lifecycle(),

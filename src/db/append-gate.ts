@@ -34,6 +34,8 @@ export interface GateObserver {
 const MAX_BATCH_EVENTS = 1_000
 const MAX_BATCH_BYTES = 4 * 1024 * 1024
 const SWEEP_MS = 100
+/** Of `queueTimeoutMs`: where more waits than goes at once, and the first has waited for so long, no more is let in. */
+const PROMPT_SHARE = 1 / 4
 /** What a batch fails with that was surely not applied, and that says nothing about its content. */
 const STORE_AWAY = new Set<ErrorCode>(['busy', 'pool_exhausted', 'database_unavailable'])
 
@@ -80,7 +82,8 @@ export class AppendGate<Answer> {
     const { events, bytes } = sizeOf(request)
     if (
       this.#queuedEvents + events > this.#limits.maxQueuedEvents ||
-      this.#queuedBytes + bytes > this.#limits.maxQueuedBytes
+      this.#queuedBytes + bytes > this.#limits.maxQueuedBytes ||
+      this.#isLate
     ) {
       this.#observer.overloaded()
       return Promise.reject(overloaded('Too many events are waiting to be stored.'))
@@ -108,6 +111,14 @@ export class AppendGate<Answer> {
     this.#isClosed = true
     if (this.#isSending || this.#queue.length > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve))
     clearInterval(this.#sweeper)
+  }
+
+  // Who came now would wait longer than the first has, who is not even being sent. A database that stands still for a
+  // moment is no reason to refuse the few who then wait.
+  get #isLate(): boolean {
+    if (this.#queuedEvents < MAX_BATCH_EVENTS) return false
+    const [first] = this.#queue
+    return first !== undefined && performance.now() - first.arrivedAt > this.#limits.queueTimeoutMs * PROMPT_SHARE
   }
 
   #pump(): void {

@@ -4,6 +4,7 @@
 import { type TSchema, Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import { refuseConditions } from '../contract/preconditions.ts'
+import { AppError } from '../errors.ts'
 import type { Authorizer, RouteScope } from './authorizer.ts'
 import { bodyPolicy } from './body-policy.ts'
 import { BROWSER_HEADERS } from './browser-headers.ts'
@@ -12,6 +13,7 @@ import type { Lifecycle } from './lifecycle.ts'
 import type { RateLimit } from './rate-limit.ts'
 import { type RequestReporter, requestEnds } from './request-report.ts'
 import type { Grant } from './scopes.ts'
+import { isSurplus } from './turns.ts'
 import { validatorCompiler } from './validation.ts'
 
 declare module 'fastify' {
@@ -56,6 +58,8 @@ export interface EdgeOptions {
   dress?: ((request: FastifyRequest, reply: FastifyReply) => void) | undefined
   /** Undefined for no limit. */
   rateLimit?: RateLimit | undefined
+  /** Told about each append that was refused because too many requests waited. */
+  onSurplus(): void
 }
 
 /** Adds the edge to every route that is registered after it. @throws Error for a route without a scope */
@@ -94,6 +98,8 @@ function enterRoute(route: RouteOptions, options: EdgeOptions) {
   const authorize = authorizer.forScope(scope as RouteScope)
   const rateLimit = route.config?.isUnlimited === true ? undefined : options.rateLimit
   const isRead = [route.method].flat().some((method) => method === 'GET' || method === 'HEAD')
+  // Reads only wait: they leave nothing behind that others would have to wait for.
+  const isAppend = scope === 'append' && route.method === 'POST'
   const checkConditions = isRead || isMethodFallback || takesConditions ? undefined : refuseConditions
 
   return (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void => {
@@ -105,12 +111,18 @@ function enterRoute(route: RouteOptions, options: EdgeOptions) {
       checkHeaders(request.raw) ??
       (isMethodFallback ? undefined : authorize(request)) ??
       (isAlwaysOpen ? undefined : lifecycle.refusal()) ??
+      (isAppend && isSurplus(reply.raw) ? overloaded(options) : undefined) ??
       checkBody?.(request.raw) ??
       checkConditions?.(request.headers)
     if (rateLimit !== undefined) rateLimit(request, reply, (tooMany) => done(tooMany ?? error))
     else if (error === undefined) done()
     else done(error)
   }
+}
+
+function overloaded({ onSurplus }: EdgeOptions): AppError {
+  onSurplus()
+  return new AppError('overloaded', 'Too many requests are waiting.')
 }
 
 function enter(request: FastifyRequest, reply: FastifyReply, options: EdgeOptions, route: string): void {

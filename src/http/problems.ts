@@ -5,6 +5,7 @@ import type { Logger } from 'pino'
 import { AppError, ERRORS, problemJson } from '../errors.ts'
 import { BROWSER_HEADERS } from './browser-headers.ts'
 import type { Lifecycle } from './lifecycle.ts'
+import { wasRefused } from './turns.ts'
 
 const PROBLEM_TYPE = 'application/problem+json'
 const RETRY_AFTER_SECONDS = '1'
@@ -26,6 +27,7 @@ export function renderProblem(error: AppError, requestId: string): { headers: Re
 /** Answers a request with a problem. A Buffer, because Fastify appends a charset to the type of a string. */
 export function sendProblem(reply: FastifyReply, error: AppError): void {
   const { headers, body } = renderProblem(error, reply.request.id)
+  if (error.code === 'overloaded') wasRefused(reply.raw)
   reply.code(error.status).headers(headers).send(body)
 }
 

@@ -3,6 +3,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Settings } from '../settings.ts'
+import { arrivalOf } from './turns.ts'
 
 /** Told about every request that ended. */
 export interface RequestObserver {
@@ -35,7 +36,13 @@ export class RequestReporter {
 
   /** Ends by itself when the response is over. */
   begin(request: IncomingMessage, response: ServerResponse, requestId: string, route: string): void {
-    ;(response as TrackedResponse)[reportOf] = new RequestReport(this, request, requestId, route)
+    ;(response as TrackedResponse)[reportOf] = new RequestReport(
+      this,
+      request,
+      requestId,
+      route,
+      arrivalOf(response) ?? performance.now(),
+    )
   }
 
   /** Called by the report when its response is over. */
@@ -104,12 +111,19 @@ class RequestReport {
   readonly request: IncomingMessage
   readonly requestId: string
   readonly route: string
-  readonly startedAt = performance.now()
+  readonly startedAt: number
   /** When a stream began; undefined for every other answer. */
   answeredAt: number | undefined = undefined
 
-  constructor(reporter: RequestReporter, request: IncomingMessage, requestId: string, route: string) {
+  constructor(
+    reporter: RequestReporter,
+    request: IncomingMessage,
+    requestId: string,
+    route: string,
+    startedAt: number,
+  ) {
     this.#reporter = reporter
+    this.startedAt = startedAt
     this.request = request
     this.requestId = requestId
     this.route = route

@@ -7,6 +7,8 @@ import type { MetricsRegistry } from './registry.ts'
 export interface HttpMetrics extends RequestObserver {
   /** A request that the parser refused, so that it has no route. */
   malformed(status: number): void
+  /** An append that was refused at the door, because too many requests waited for their turn. */
+  surplus(): void
   /** Mean duration of all requests so far, in ms; null when there was none. */
   meanRequestMs(): number | null
 }
@@ -38,6 +40,11 @@ export function httpMetrics(registry: MetricsRegistry, gauges: HttpGauges): Http
     labelNames: ['status'],
     registers: [registry],
   })
+  const surplus = new Counter({
+    name: 'http_server_surplus_requests_total',
+    help: 'Appends that were refused because too many requests waited for their turn.',
+    registers: [registry],
+  })
   return {
     meanRequestMs() {
       const { count, sum } = durations.totals()
@@ -45,5 +52,6 @@ export function httpMetrics(registry: MetricsRegistry, gauges: HttpGauges): Http
     },
     timer: (method, route, status) => durations.series({ method, route, status: String(status) }),
     malformed: (status) => malformed.inc({ status }),
+    surplus: () => surplus.inc(),
   }
 }

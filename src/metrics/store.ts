@@ -19,7 +19,10 @@ export function storeMetrics(registry: MetricsRegistry, gauges: StoreGauges): Ev
   const appended = counter('annals_events_appended_total', 'Events stored by this process.')
   const conflicts = counter('annals_append_conflicts_total', 'Appends refused because of an expected version.')
   const replays = counter('annals_append_replays_total', 'Appends recognised as the retry of an earlier one.')
-  const refused = counter('annals_append_overloads_total', 'Appends refused because too much was waiting.')
+  const refused = counter(
+    'annals_append_overloads_total',
+    'Appends refused because too many events waited for the database.',
+  )
   const settled = new Counter({
     name: 'annals_append_settlements_total',
     help: 'Batches whose commit got no answer, by whether their outcome became known.',

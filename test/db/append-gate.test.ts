@@ -197,3 +197,34 @@ t.test('those behind a batch that waited in vain are refused with it, others are
     t.equal(gate.queuedEvents, 0)
   }
 })
+
+t.test('no more is let in where more than a batch waits and the first of it has waited for long', async (t) => {
+  const { gate, batches, seen } = gateByHand({ maxQueuedEvents: 5_000, maxQueuedBytes: 1_000_000, queueTimeoutMs: 400 })
+  const large = () => request(...Array.from({ length: 500 }, () => event()))
+  const first = gate.append(request())
+  const waiting = [gate.append(large()), gate.append(large())]
+  const inTime = gate.append(request())
+  await new Promise((resolve) => setTimeout(resolve, 120))
+  t.equal(await codeOf(gate.append(request())), 'overloaded')
+  t.equal(seen.overloaded, 1)
+  for (let i = 0; i < 3; i++) {
+    batches[i]?.answer()
+    await settle()
+  }
+  await Promise.all([first, ...waiting, inTime])
+
+  const few = gateByHand({ queueTimeoutMs: 400 })
+  const sent = few.gate.append(request())
+  const next = few.gate.append(request())
+  await new Promise((resolve) => setTimeout(resolve, 120))
+  const another = few.gate.append(request())
+  for (let i = 0; i < 2; i++) {
+    few.batches[i]?.answer()
+    await settle()
+  }
+  t.same(
+    await Promise.all([sent, next, another]),
+    ['answer 0', 'answer 0', 'answer 1'],
+    'a short queue may stand still',
+  )
+})

@@ -1,13 +1,16 @@
 // What the service does while its database, or the way to it, fails, and how soon it is well again.
 
+import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { Random } from '../../src/proof/random.ts'
 import { runSql, startTestCluster } from '../support/postgres.ts'
-import { appendTo, ask, startTestService, until } from '../support/service.ts'
+import { appendTo, ask, spawnService, startTestService, until } from '../support/service.ts'
+import { appendAsCrowd } from './crowd.ts'
 import { FaultProxy } from './fault-proxy.ts'
-import { checkFeed, type Fault, follow, lasting, type Promised, prove, SERVICE } from './prove.ts'
+import { Observer } from './observer.ts'
+import { checkFeed, type Fault, follow, isContract, lasting, type Promised, prove, SERVICE } from './prove.ts'
 
 t.test('one service and one database', async (t) => {
   const cluster = await startTestCluster(t, { isDurable: false, settings: { max_connections: '30' } })
@@ -270,3 +273,72 @@ t.test('more appends than can wait are refused at once, and the others are store
   )
   t.equal((await appendTo(url, 'after')).status, 201)
 })
+
+// 10,000 connections with FAULT_LIMITS=contract. Fewer in the suite, with larger requests, so that they are too many too.
+t.test(
+  'thousands of connections at once: some are refused, the others stay fast, and probes are answered',
+  async (t) => {
+    const cluster = await startTestCluster(t, { isDurable: isContract })
+    const {
+      url,
+      process: child,
+      said,
+    } = await spawnService(t, {
+      MIGRATE_ON_START: 'on',
+      LOG_REQUESTS: 'off',
+      DATABASE_URL: cluster.url,
+    })
+    await said('is ready at')
+    const observer = new Observer(url)
+    let residentKb = 0
+    const timer = setInterval(() => {
+      residentKb = Math.max(
+        residentKb,
+        Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1]),
+      )
+    }, 100)
+    const size = isContract
+      ? { connections: 10_000, eventsPerRequest: 1 }
+      : { connections: 3_000, eventsPerRequest: 20 }
+    const answers = await appendAsCrowd(url, { ...size, ms: isContract ? 8_000 : 3_000 })
+    clearInterval(timer)
+    await observer.stop()
+    const accepted = answers.filter(({ status }) => status === 201)
+    const refused = answers.filter(({ status }) => status !== 201)
+    t.ok(accepted.length > 0 && refused.length > 0, `${accepted.length} accepted, ${refused.length} refused`)
+    t.same(
+      refused.filter(
+        ({ status, code, retryAfter, outcome }) =>
+          !(status === 503 && code === 'overloaded' && outcome === 'not_applied' && retryAfter === 1),
+      ),
+      [],
+    )
+    // While connections are still being opened everybody waits for the system.
+    const settledAt = observer.startedAt + 3_000
+    const times = accepted.filter(({ sentAt }) => sentAt > settledAt).map(({ tookMs }) => tookMs)
+    const p99 = Math.round(times.sort((a, b) => a - b)[Math.floor(times.length * 0.99)] ?? 0)
+    if (isContract) t.ok(p99 < 1_000, `99 % of the accepted within ${p99} ms`)
+    t.ok(residentKb < 1_000_000, `${Math.round(residentKb / 1_000)} MB`)
+    t.same(
+      observer.answers.filter(({ question, status }) => question !== 'append' && status !== 200),
+      [],
+      'probes and reads are answered',
+    )
+    const { tookMs: live = 0 } =
+      observer.since(0, 'live').sort((a, b) => a.tookMs - b.tookMs)[Math.floor(observer.since(0, 'live').length / 2)] ??
+      {}
+    t.comment(
+      JSON.stringify({
+        ...size,
+        accepted: accepted.length,
+        refused: refused.length,
+        p99,
+        live: Math.round(live),
+        slowestLive: Math.round(observer.slowest('live')),
+        residentKb,
+      }),
+    )
+    await until(async () => (await appendTo(url, 'after')).status === 201)
+    await checkFeed(t, url, [...accepted.flatMap(({ ids }) => ids), ...observer.stored])
+  },
+)

@@ -7,7 +7,7 @@ import { type Teardown } from '../support/postgres.ts'
 import { until } from '../support/service.ts'
 import { Observer } from './observer.ts'
 
-const isContract = process.env['FAULT_LIMITS'] === 'contract'
+export const isContract = process.env['FAULT_LIMITS'] === 'contract'
 /** How long a fault lasts: in the suite long enough to be noticed. */
 export const lasting = (ms: number) => (isContract ? ms : ms / 3)
 /** Settings of the service: the defaults where what is promised is asserted, else a ladder that makes hanging short. */
