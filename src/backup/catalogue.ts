@@ -8,7 +8,7 @@ import {
   listJobs,
 } from '../db/backup/backup-records.ts'
 import type { StoreAddress } from '../db/backup/store-connection.ts'
-import type { RunQuery } from '../db/migration-ledger.ts'
+import type { RunQuery } from '../db/run-query.ts'
 import { asBackupError, BackupError } from './backup-error.ts'
 import type { Desk } from './desk.ts'
 import { type Manifest, manifestHash, sizeOf } from './manifest.ts'

@@ -1,7 +1,7 @@
 // What a backup command or route works with: a store, maybe, and a place for backups.
 
 import type { StoreAddress } from '../db/backup/store-connection.ts'
-import type { RunQuery } from '../db/migration-ledger.ts'
+import type { RunQuery } from '../db/run-query.ts'
 import type { Destination } from './destination.ts'
 
 export interface Desk {

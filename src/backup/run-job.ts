@@ -4,7 +4,7 @@ import { hostname } from 'node:os'
 import type pg from 'pg'
 import { finishJob, type JobKind, noteProgress, startJob } from '../db/backup/backup-records.ts'
 import { connectToStore, hasCatalogue, type StoreAddress, tryLockForJob } from '../db/backup/store-connection.ts'
-import type { RunQuery } from '../db/migration-ledger.ts'
+import type { RunQuery } from '../db/run-query.ts'
 import { asBackupError, BackupError } from './backup-error.ts'
 import type { JobContext, Progress } from './driver.ts'
 

@@ -2,11 +2,12 @@
 
 import type { ErrorCode } from '../errors.ts'
 import { translatePgError } from './pg-errors.ts'
+import type { RunQuery } from './run-query.ts'
 import { quoteIdentifier } from './sql.ts'
 import { EPOCH_COLUMNS } from './store-epoch.ts'
 
 /** Runs one statement with a deadline; that of an {@link AdminConnection}. */
-export type HealthQuery = (text: string, values?: unknown[]) => Promise<{ rows: Record<string, unknown>[] }>
+export type HealthQuery = RunQuery
 
 export type MigrationState = 'up_to_date' | 'pending' | 'drift' | 'newer'
 export type NotReadyReason = 'starting' | 'database' | 'migrations' | 'draining' | 'read_only'

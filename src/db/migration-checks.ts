@@ -1,7 +1,8 @@
 // Whether a store is what its migrations made.
 
 import { MigrationError } from './migration-error.ts'
-import type { MigrationStatus, RunQuery } from './migration-ledger.ts'
+import type { MigrationStatus } from './migration-ledger.ts'
+import type { RunQuery } from './run-query.ts'
 import { compareSchemas, describeSchema, readExpectedSchema, type SchemaDifference } from './schema-description.ts'
 import { quoteIdentifier } from './sql.ts'
 

@@ -2,10 +2,8 @@
 
 import { VERSION } from '../version.ts'
 import { checkGaps, type MigrationFile } from './migration-files.ts'
+import type { RunQuery } from './run-query.ts'
 import { quoteIdentifier, rfc3339 } from './sql.ts'
-
-/** Runs one statement; `query` of a client or pool of `pg`, bound. */
-export type RunQuery = (text: string, values?: unknown[]) => Promise<{ rows: Record<string, unknown>[] }>
 
 /**
  * `applied`: with this text. `pending`: not yet. `changed`: the file was edited or renamed after it was applied.

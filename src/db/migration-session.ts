@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
 import { destroy, openDirectConnection, POOLER_ADVICE } from './direct-connection.ts'
 import { type LockHolder, MigrationError } from './migration-error.ts'
-import type { RunQuery } from './migration-ledger.ts'
+import type { RunQuery } from './run-query.ts'
 import { rfc3339 } from './sql.ts'
 
 /** Of what is done around a migration; the migration itself takes as long as it takes. */

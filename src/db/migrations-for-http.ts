@@ -2,10 +2,10 @@
 
 import { AppError } from '../errors.ts'
 import { MigrationError } from './migration-error.ts'
-import type { RunQuery } from './migration-ledger.ts'
 import { describeHolder } from './migration-session.ts'
 import type { Migrator } from './migrator.ts'
 import { translatePgError } from './pg-errors.ts'
+import type { RunQuery } from './run-query.ts'
 
 // Someone waits for the answer.
 const HTTP_LOCK_TIMEOUT_MS = 1_000

@@ -10,13 +10,13 @@ import {
   createSchema,
   type MigrationEntry,
   type MigrationStatus,
-  type RunQuery,
   readStatus,
   record,
   refusal,
 } from './migration-ledger.ts'
 import { MIGRATED_BY, MigrationSession } from './migration-session.ts'
 import { applyMigration, begin, inTransaction, runText, type StepOptions } from './migration-steps.ts'
+import type { RunQuery } from './run-query.ts'
 
 export interface MigratorOptions {
   /** Of the database itself, not of a pooler. */

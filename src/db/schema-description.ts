@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { RunQuery } from './migration-ledger.ts'
+import type { RunQuery } from './run-query.ts'
 import { quoteIdentifier } from './sql.ts'
 
 /** Object (`index idx_events_type`) to its definition. The schema's own name is left out, so two stores can be compared. */

@@ -1,7 +1,7 @@
 // The schedules with what they did last and when they come next.
 
 import { listSchedules, type ScheduleRecord } from '../../db/backup/schedule-records.ts'
-import type { RunQuery } from '../../db/migration-ledger.ts'
+import type { RunQuery } from '../../db/run-query.ts'
 import type { BackupPolicy, Schedule } from '../policy/policy.ts'
 import { nextDue } from './due.ts'
 

@@ -11,7 +11,7 @@ import {
   tryLead,
 } from '../../db/backup/schedule-records.ts'
 import { connectToStore, type StoreAddress } from '../../db/backup/store-connection.ts'
-import type { RunQuery } from '../../db/migration-ledger.ts'
+import type { RunQuery } from '../../db/run-query.ts'
 import { asBackupError, type BackupError } from '../backup-error.ts'
 import type { Schedule } from '../policy/policy.ts'
 import { missedDue, nextDue } from './due.ts'

@@ -1,6 +1,6 @@
 // What the metrics tell about backups, from the catalogue: it outlives the service, and other services add to it.
 
-import type { RunQuery } from '../migration-ledger.ts'
+import type { RunQuery } from '../run-query.ts'
 import { quoteIdentifier } from '../sql.ts'
 
 /** Times are seconds since 1970; null when it never was. */

@@ -1,6 +1,6 @@
 // The catalogue in the store: annals_backups, and annals_jobs for what was done with them.
 
-import type { RunQuery } from '../migration-ledger.ts'
+import type { RunQuery } from '../run-query.ts'
 import { quoteIdentifier, rfc3339 } from '../sql.ts'
 
 export type BackupState = 'running' | 'complete' | 'failed' | 'removed'

@@ -1,6 +1,6 @@
 // The figures about backups, for the metrics.
 
-import type { RunQuery } from '../migration-ledger.ts'
+import type { RunQuery } from '../run-query.ts'
 import { Watch } from '../watch.ts'
 import { type BackupFigures, readBackupFigures } from './backup-figures.ts'
 

@@ -3,7 +3,7 @@
 
 import { createHash } from 'node:crypto'
 import type pg from 'pg'
-import type { RunQuery } from '../migration-ledger.ts'
+import type { RunQuery } from '../run-query.ts'
 import { quoteIdentifier, rfc3339 } from '../sql.ts'
 
 export interface ScheduleRecord {

@@ -1,6 +1,6 @@
 // The tables that a backup carries, with the columns that make up the digest of a row, in this order for ever.
 
-import type { RunQuery } from '../migration-ledger.ts'
+import type { RunQuery } from '../run-query.ts'
 import { quoteIdentifier } from '../sql.ts'
 
 export interface StoreTable {

@@ -1,7 +1,7 @@
 // A piece of the feed, row by row. What is up to a head that was read before is committed and never changes, so one
 // statement a piece is consistent however much is appended meanwhile.
 
-import type { RunQuery } from '../migration-ledger.ts'
+import type { RunQuery } from '../run-query.ts'
 import { quoteIdentifier } from '../sql.ts'
 import type { IntegrityFinding, IntegrityRule } from './finding.ts'
 

@@ -1,7 +1,7 @@
 // Whether what keeps a store sound is in place: constraints, indexes, triggers, the head.
 
 import { MIGRATIONS_FOLDER } from '../migration-files.ts'
-import type { RunQuery } from '../migration-ledger.ts'
+import type { RunQuery } from '../run-query.ts'
 import { compareSchemas, describeSchema, readExpectedSchema } from '../schema-description.ts'
 import { quoteIdentifier } from '../sql.ts'
 import type { IntegrityFinding } from './finding.ts'

@@ -1,6 +1,6 @@
 // Snapshots against their streams, some at a time in the order of stream ids.
 
-import type { RunQuery } from '../migration-ledger.ts'
+import type { RunQuery } from '../run-query.ts'
 import { quoteIdentifier } from '../sql.ts'
 import type { IntegrityFinding } from './finding.ts'
 

@@ -1,6 +1,6 @@
 // The whole store, piece by piece.
 
-import type { RunQuery } from '../migration-ledger.ts'
+import type { RunQuery } from '../run-query.ts'
 import { checkEvents } from './check-events.ts'
 import { checkSchema } from './check-schema.ts'
 import { checkSnapshots } from './check-snapshots.ts'
