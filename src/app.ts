@@ -4,7 +4,7 @@
 import { type IncomingMessage, maxHeaderSize, type Server } from 'node:http'
 import fastify, { type FastifyHttpOptions, type FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
-import type { AppendLimits } from './contract/append-body.ts'
+import type { AppendLimits } from './contract/event-body.ts'
 import type { ConsumerStore } from './db/consumer-store.ts'
 import type { EventLog } from './db/event-log.ts'
 import type { PoolReport } from './db/pool-report.ts'

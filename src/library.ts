@@ -1,7 +1,8 @@
 // The store as a library: the HTTP contract without HTTP. Values take the same way in and out, through the same checks.
 
 import { failure, multiVersionConflict, versionConflict } from './contract/append-answers.ts'
-import { type AppendLimits, readAppendBody, readMultiAppendBody } from './contract/append-body.ts'
+import { readAppendBody, readMultiAppendBody } from './contract/append-body.ts'
+import type { AppendLimits } from './contract/event-body.ts'
 import { type SnapshotInfo, snapshotInfo, snapshotRefused } from './contract/snapshot-answers.ts'
 import { readSnapshotBody } from './contract/snapshot-body.ts'
 import { checkStreamId, streamNotFound } from './contract/stream-id.ts'

@@ -3,7 +3,7 @@
 import type { ConsumerRequest } from '../db/consumer-store.ts'
 import type { FeedFilter } from '../db/event-log.ts'
 import { RawJson } from '../json/parse.ts'
-import { readMembers } from './append-body.ts'
+import { readMembers } from './members.ts'
 import { Report } from './report.ts'
 import { isName } from './stream-id.ts'
 import { readTime } from './time-text.ts'

@@ -3,7 +3,7 @@
 import type { StreamAppend } from '../db/event-log.ts'
 import { AppError, validationFailed } from '../errors.ts'
 import { parseJson } from '../json/parse.ts'
-import { type AppendLimits, readImportedEvent } from './append-body.ts'
+import { type AppendLimits, readImportedEvent } from './event-body.ts'
 import { Report } from './report.ts'
 
 const LINE_FEED = 0x0a

@@ -2,7 +2,7 @@
 
 import type { PreparedSnapshot } from '../db/snapshot-store.ts'
 import type { RawJson } from '../json/parse.ts'
-import { checkContentType, readBase64, readMembers, readStored } from './append-body.ts'
+import { checkContentType, readBase64, readMembers, readStored } from './members.ts'
 import { Report } from './report.ts'
 
 const MEMBERS = new Set(['version', 'state', 'state_base64', 'content_type'])

@@ -3,7 +3,7 @@
 
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
-import type { AppendLimits } from '../contract/append-body.ts'
+import type { AppendLimits } from '../contract/event-body.ts'
 import { type ImportLine, readImportLines } from '../contract/import-lines.ts'
 import type { AppendOutcome, EventLog } from '../db/event-log.ts'
 import { AppError } from '../errors.ts'
