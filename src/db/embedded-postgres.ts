@@ -1,24 +1,13 @@
 // The PostgreSQL that Annals brings along: made at the first start, found again after a crash, restarted when it dies.
 
-import {
-  chmodSync,
-  chownSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from 'node:fs'
-import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
+import { existsSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { SettingsError } from '../config.ts'
 import { makeFolders } from '../make-folders.ts'
+import { type Listen, listenOn, psqlCommand, urls } from './embedded-address.ts'
 import { findBinaries } from './embedded-binaries.ts'
-import { checkMajor, DATABASE, makeData, openWay, type Places, placesOf, SUPERUSER } from './embedded-folder.ts'
+import { checkMajor, makeData, openWay, type Places, placesOf } from './embedded-folder.ts'
 import { type FolderLock, lockFolder } from './folder-lock.ts'
 import {
   burial,
@@ -30,13 +19,9 @@ import {
   spawnPostmaster,
   stopPostmaster,
 } from './postmaster.ts'
-import { handOver, type ServerUser, serverUser } from './server-user.ts'
+import { handOver, serverUser } from './server-user.ts'
 
-const SOCKET_PORT = 5432
-// sun_path holds 108 bytes on Linux and 104 elsewhere, the closing NUL included.
-const LONGEST_SOCKET_PATH = process.platform === 'linux' ? 107 : 103
 const LOG_KEPT_BYTES = 16 * 1024 * 1024
-const hasSockets = process.platform !== 'win32'
 
 /** The part of a pino logger that is used here. */
 export interface EmbeddedLog {
@@ -124,7 +109,7 @@ async function start(dataDir: string, options: EmbeddedPostgresOptions, lock: Fo
   else await makeData(places, binaries, user)
   if (user !== undefined) handOver(places.data, user)
 
-  const listen = await listenOn(options, places, user)
+  const listen = await listenOn(options.port, places, user)
   const args = [
     ...['-D', places.data, '-p', String(listen.port), '-c', `listen_addresses=${listen.address}`],
     ...['-c', `unix_socket_directories=${listen.sockets}`],
@@ -194,42 +179,6 @@ async function start(dataDir: string, options: EmbeddedPostgresOptions, lock: Fo
   }
 }
 
-interface Listen {
-  port: number
-  address: string
-  sockets: string
-  isTemporary: boolean
-}
-
-async function listenOn(
-  options: EmbeddedPostgresOptions,
-  places: Places,
-  user: ServerUser | undefined,
-): Promise<Listen> {
-  const wantsTcp = options.port !== undefined || !hasSockets
-  const port = options.port || (wantsTcp ? await freePort() : SOCKET_PORT)
-  const address = wantsTcp ? '127.0.0.1' : ''
-  if (!hasSockets) return { port, address, sockets: '', isTemporary: false }
-  const isTooLong = Buffer.byteLength(join(places.sockets, `.s.PGSQL.${port}`)) > LONGEST_SOCKET_PATH
-  const running = findPostmaster(places.data)?.file.socketFolder
-  const sockets = isTooLong ? running || mkdtempSync(join(tmpdir(), 'annals-')) : places.sockets
-  // Whoever can open the socket is let in, so nobody else may enter its folder.
-  mkdirSync(sockets, { recursive: true, mode: 0o700 })
-  chmodSync(sockets, 0o700)
-  if (user !== undefined) chownSync(sockets, user.uid, user.gid)
-  return { port, address, sockets, isTemporary: isTooLong }
-}
-
-const freePort = () =>
-  new Promise<number>((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
-  })
-
 /** The server that runs already, when it listens as it should; one that does not is stopped. */
 async function takeOver(places: Places, listen: Listen, isSlow: () => void): Promise<Postmaster | undefined> {
   const running = findPostmaster(places.data)
@@ -254,27 +203,6 @@ async function launchFirst(launch: () => Postmaster, places: Places, isSlow: () 
   }
   throw new SettingsError(`the embedded PostgreSQL does not start: ${tail(places.logFile)}`)
 }
-
-function urls(file: PidFile, places: Places): { url: string; adminUrl: string } {
-  const of = (role: string, database: string): string => {
-    if (file.socketFolder) {
-      return `postgres://${role}@localhost:${file.port}/${database}?host=${encodeURIComponent(file.socketFolder)}`
-    }
-    const password = readFileSync(places.passwordFile, 'utf8').trim()
-    return `postgres://${role}:${password}@127.0.0.1:${file.port}/${database}`
-  }
-  return { url: of(DATABASE, DATABASE), adminUrl: of(SUPERUSER, DATABASE) }
-}
-
-function psqlCommand(file: PidFile, places: Places): string {
-  if (file.socketFolder) {
-    const port = file.port === SOCKET_PORT ? '' : ` -p ${file.port}`
-    return `psql -h ${shellQuote(file.socketFolder)}${port} -U ${DATABASE} ${DATABASE}`
-  }
-  return `psql -h 127.0.0.1 -p ${file.port} -U ${DATABASE} ${DATABASE}  (password: ${places.passwordFile})`
-}
-
-const shellQuote = (text: string) => (/^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`)
 
 /** The last words of the server's log, as one line. */
 function tail(logFile: string): string {
