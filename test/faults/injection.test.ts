@@ -77,7 +77,8 @@ function samples(call: Call): Record<string, (n: string) => Promise<Sample> | Sa
   const isGone = (path: string) => async () => (await call('GET', path)).status === 404
   const consumer = async (n: string) => {
     await append(n)
-    await call('PUT', `/consumers/${n}`, { filter: { stream_prefix: n }, start: 0, partitions: 2 })
+    const { status } = await call('PUT', `/consumers/${n}`, { filter: { stream_prefix: n }, start: 0, partitions: 2 })
+    if (status !== 201 && status !== 200) throw new Error(`the consumer of the sample was answered ${status}`)
   }
   const lease = async (n: string) => {
     await consumer(n)
@@ -290,10 +291,16 @@ t.test('every call of the database of every route fails in every way', async (t)
   let calls = 0
   const wrong: string[] = []
   const next = async (lane: Lane, make: Record<string, (n: string) => Promise<Sample> | Sample>) => {
+    let n = 'none'
     for (let job = work.pop(); job !== undefined; job = work.pop()) {
       const { route, name } = job
       const [method = ''] = route.split(' ')
-      const fresh = async () => (make[route] as (n: string) => Promise<Sample> | Sample)(`x${randomUUID()}`)
+      const fresh = async () => {
+        // Of consumers there can only be so many at a time.
+        await patient(lane.call)('DELETE', `/consumers/${n}`)
+        n = `x${randomUUID()}`
+        return (make[route] as (n: string) => Promise<Sample> | Sample)(n)
+      }
       const { statements } = await send(lane, method, await fresh(), () => undefined)
       if (name === Object.keys(FAULTS)[0]) calls += statements.length
       const dice = new Random(Math.floor(job.dice * 2 ** 31))
