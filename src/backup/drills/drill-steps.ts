@@ -93,10 +93,13 @@ export function remember(context: DrillContext, { head, events, events_digest: d
   Object.assign(context.facts, { head, events, digest })
 }
 
-/** @throws BackupError `different` when a store does not hold what was remembered */
-export function expectSame(context: DrillContext, found: RowContents): void {
+/** What a store holds, in words. @throws BackupError `different` when that is not what was remembered */
+export async function compareContents(store: StoreAddress, context: DrillContext): Promise<string> {
+  const found = await contentsOf(store, context)
   const { head, events, digest } = context.facts
-  if (found.head === head && found.events === events && found.events_digest === digest) return
+  if (found.head === head && found.events === events && found.events_digest === digest) {
+    return `${found.events} events up to position ${found.head}, digest ${found.events_digest}`
+  }
   throw new BackupError('different', 'what came back is not what was there', {
     evidence: [
       `there were ${events} events up to ${head}, digest ${digest}`,
