@@ -165,8 +165,12 @@ export class MeasuredClient extends pg.Client {
     super.query({ text, values: [processID, ...settings] }, (error: Error | null, result: pg.QueryResult) => {
       if (error) return finish(error)
       this.isPooled = result.rows[0].pid !== processID
-      if (this.#settings.introduce === undefined) finish(null)
-      else this.#settings.introduce(this, finish)
+      if (this.#settings.introduce === undefined) return finish(null)
+      // It may live with an error of the server, which has yet to say that it is ready again.
+      this.#settings.introduce(this, (refusal) => {
+        if (refusal === null && this.isSettling) this.settle(() => finish(null))
+        else finish(refusal)
+      })
     })
   }
 

@@ -255,6 +255,18 @@ t.test('A connection is kept when the server says only a moment after an error t
   last.release()
 })
 
+t.test('A new connection on which an error is expected is used as soon as the server is ready again', async (t) => {
+  const proxy = await FaultProxy.start(t, cluster.url, { readyAfterMs: 40 })
+  for (const url of [cluster.url, proxy.url]) {
+    const { pool, seen } = openPool(t, {
+      url,
+      introduce: (client, done) => client.query('SELECT * FROM nowhere', () => done(null)),
+    })
+    t.same((await pool.query('SELECT 1 AS x')).rows, [{ x: 1 }])
+    t.equal(seen.created.length, 1)
+  }
+})
+
 t.test('A query without an answer in time fails, and its connection is gone', async (t) => {
   const { pool, seen } = openPool(t, { max: 1, queryTimeoutMs: 300 })
   const startedAt = performance.now()
