@@ -6,13 +6,14 @@ import { type Manifest, sizeOf } from '../backup/manifest.ts'
 import type { Tested } from '../backup/test-backup.ts'
 import type { JobRecord } from '../db/backup/backup-records.ts'
 import { count } from './progress.ts'
+import { showBytes } from './quantities.ts'
 import { table } from './table.ts'
 
 /** What was made, in one line. */
 export function describeManifest(manifest: Manifest): string {
   const { id, type, contents, base } = manifest
   const what = contents === null ? '' : `, ${count(contents.events)} events up to position ${count(contents.head)}`
-  return `${id}: ${type}${base === null ? '' : ` since ${base}`}, ${size(sizeOf(manifest))}${what}`
+  return `${id}: ${type}${base === null ? '' : ` since ${base}`}, ${showBytes(sizeOf(manifest))}${what}`
 }
 
 export function describeCatalogue(entries: CatalogueEntry[]): string {
@@ -20,7 +21,7 @@ export function describeCatalogue(entries: CatalogueEntry[]): string {
   return table(
     ['id', 'type', 'state', 'size', 'events', 'since', 'verified', 'tested'],
     entries.map((entry) => [
-      ...[entry.id, entry.type, entry.state, entry.bytes === null ? '' : size(entry.bytes)],
+      ...[entry.id, entry.type, entry.state, entry.bytes === null ? '' : showBytes(entry.bytes)],
       ...[entry.events === null ? '' : count(entry.events), entry.base ?? ''],
       ...[entry.verified === null ? 'no' : `level ${entry.verified.level}`, entry.tested_at?.slice(0, 10) ?? 'no'],
     ]),
@@ -35,7 +36,7 @@ export function describeBackup(manifest: Manifest, entry: CatalogueEntry | undef
     ['of', `schema ${manifest.schema} of database ${manifest.database}, PostgreSQL ${manifest.postgresql_version}`],
     ['made', `${manifest.started_at} to ${manifest.finished_at}`],
     ['adds to', manifest.base ?? 'nothing, it is whole'],
-    ['files', `${count(manifest.files.length)}, ${size(sizeOf(manifest))}`],
+    ['files', `${count(manifest.files.length)}, ${showBytes(sizeOf(manifest))}`],
     ['verified', entry?.verified ? `level ${entry.verified.level}, ${entry.verified.at}` : 'no'],
     ['tested', entry?.tested_at ?? 'no'],
   ]
@@ -79,13 +80,4 @@ export function describeJobs(jobs: JobRecord[]): string {
       job.error?.split('\n')[0] ?? '',
     ]),
   )
-}
-
-/** Bytes in the unit that leaves few digits. */
-function size(bytes: number): string {
-  const units = ['B', 'KB', 'MB', 'GB', 'TB']
-  let value = bytes
-  let unit = 0
-  for (; value >= 1000 && unit < units.length - 1; unit++) value /= 1000
-  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`
 }

@@ -2,6 +2,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'
 import t from 'tap'
+import { DRIVERS } from '../../src/backup/drivers.ts'
 import { appendRows, newDesk } from '../support/backups.ts'
 import { createTestDatabase, runSql, testFolder } from '../support/postgres.ts'
 import { ask, spawnService, startTestService, until } from '../support/service.ts'
@@ -29,7 +30,12 @@ t.test('A backup is made, shown, checked and tried out as jobs', async (t) => {
   const { url, ready } = await startTestService(t, { DATABASE_URL: database, BACKUP_DIR: folder })
   await ready
   t.same((await ask(`${url}/backups`)).body, { backups: [], faults: [] })
-  t.match((await ask(`${url}/backups/types`)).body, { types: [{ type: 'archive', advantages: [String] }] })
+  const { types } = (await ask(`${url}/backups/types`)).body as { types: { type: string; [part: string]: unknown }[] }
+  t.same(
+    types.map(({ type }) => type),
+    DRIVERS.map(({ type }) => type),
+  )
+  for (const each of types) t.match(each, { summary: /../, advantages: [/../], disadvantages: [/../] }, each.type)
 
   const begun = await post(`${url}/backups`)
   t.equal(begun.status, 202)

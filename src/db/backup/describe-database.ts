@@ -57,6 +57,12 @@ export async function readServerFiles(client: pg.Client): Promise<ServerFiles> {
   return rows[0] as ServerFiles
 }
 
+/** Bytes of the database that it is connected to. */
+export async function databaseBytes(client: pg.Client): Promise<number> {
+  const { rows } = await client.query('SELECT pg_database_size(current_database())::float8 AS bytes')
+  return rows[0].bytes
+}
+
 /** A table, view or sequence that somebody made. */
 export interface Relation {
   schema: string
