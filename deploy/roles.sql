@@ -48,7 +48,7 @@ BEGIN
                 ELSE 'SELECT, INSERT, UPDATE, DELETE'
             END AS rights,
             CASE
-                WHEN c.relname IN ('annals_backups', 'annals_jobs') THEN 'SELECT, INSERT, UPDATE, DELETE'
+                WHEN c.relname IN ('annals_backups', 'annals_jobs', 'annals_attestations') THEN 'SELECT, INSERT, UPDATE, DELETE'
                 ELSE 'SELECT'
             END AS backup_rights
         FROM pg_class AS c

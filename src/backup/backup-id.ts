@@ -16,6 +16,12 @@ export const backupIdOf = (at: Date): string => `backup_${stampOf(at)}`
 /** Ids become parts of paths. @throws BackupError `refused` */
 export function checkBackupId(id: string): string {
   if (new RegExp(BACKUP_ID).test(id)) return id
+  if (id.startsWith('attested_')) {
+    throw new BackupError(
+      'refused',
+      `${id} was made elsewhere and is only attested: Annals has never read it, and can neither check nor restore it. Do that where it was made`,
+    )
+  }
   throw new BackupError('refused', `${JSON.stringify(id)} is no id of a backup; one looks like backup_20260115_093000`)
 }
 

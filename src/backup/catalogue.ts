@@ -1,5 +1,6 @@
 // Every backup that is known: from the files, and from the catalogue in the store where that can be had.
 
+import { type Attestation, listAttestations } from '../db/backup/attestation-records.ts'
 import {
   type BackupRecord,
   type BackupState,
@@ -39,6 +40,8 @@ export interface CatalogueEntry {
 export interface Catalogue {
   /** The newest first. */
   entries: CatalogueEntry[]
+  /** Backups that were made elsewhere, as somebody says: the newest moment first. No entry, since none was ever read. */
+  attested: Attestation[]
   /** What was found and can't be read, and why something is not known. */
   faults: string[]
 }
@@ -46,7 +49,7 @@ export interface Catalogue {
 /** Reads both sides; a database that is away leaves the files. */
 export async function readCatalogue(desk: Desk): Promise<Catalogue> {
   const { backups, faults } = await desk.destination.list()
-  const { records, jobs, fault } = await readRecords(desk)
+  const { records, jobs, attested, fault } = await readRecords(desk)
   if (fault !== undefined) faults.push(fault)
   const entries = new Map<string, CatalogueEntry>()
   for (const record of records) {
@@ -63,7 +66,7 @@ export async function readCatalogue(desk: Desk): Promise<Catalogue> {
     }
     entries.set(manifest.id, toEntry(recordOf(manifest, desk.destination.name), 'complete', jobs))
   }
-  return { entries: [...entries.values()].toSorted((a, b) => (a.id < b.id ? 1 : -1)), faults }
+  return { entries: [...entries.values()].toSorted((a, b) => (a.id < b.id ? 1 : -1)), attested, faults }
 }
 
 /** What was done, the newest first. @throws BackupError `refused` without a store that has a catalogue */
@@ -76,19 +79,23 @@ export async function readJobs(desk: Desk, filter: { id?: string; backupId?: str
 interface Records {
   records: BackupRecord[]
   jobs: JobRecord[]
+  attested: Attestation[]
   fault?: string
 }
 
+const NOTHING: Records = { records: [], jobs: [], attested: [] }
+
 async function readRecords({ store, query }: Desk): Promise<Records> {
-  if (store === undefined) return { records: [], jobs: [] }
+  if (store === undefined) return NOTHING
   try {
     return await withQuery(store, query, async (query) => ({
       records: await listBackups(query, store.schema),
       jobs: await listJobs(query, store.schema, { limit: MAX_JOBS }),
+      attested: await listAttestations(query, store.schema),
     }))
   } catch (error) {
     const { message } = asBackupError(error)
-    return { records: [], jobs: [], fault: `the catalogue in the database can't be read: ${message}` }
+    return { ...NOTHING, fault: `the catalogue in the database can't be read: ${message}` }
   }
 }
 

@@ -26,8 +26,12 @@ export async function pruneBackups(
   context: JobContext & { onStarted?(jobId: string): void },
 ): Promise<RetentionPlan> {
   const plan = async () => {
-    const { entries, faults } = await readCatalogue(desk)
+    const { entries, attested, faults } = await readCatalogue(desk)
     for (const fault of faults) context.log(`note: ${fault}`)
+    if (attested.length > 0) {
+      const ids = attested.map(({ id }) => id).join(', ')
+      context.log(`note: ${ids} were made elsewhere: no rule counts them, and whoever made them removes them`)
+    }
     const here = entries.filter(
       ({ state, destination }) => state === 'complete' && destination === desk.destination.name,
     )

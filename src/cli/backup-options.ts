@@ -4,12 +4,21 @@ import { Command } from 'commander'
 
 /** A command that works on a store and a place for backups. */
 export const onDesk = (name: string, description: string): Command =>
-  new Command(name)
-    .description(description)
-    .option(
-      '--dir <place>',
-      'where backups are: a folder, s3://bucket/prefix or restic:REPOSITORY; BACKUP_DIR when absent',
-    )
+  withStoreOptions(
+    new Command(name)
+      .description(description)
+      .option(
+        '--dir <place>',
+        'where backups are: a folder, s3://bucket/prefix or restic:REPOSITORY; BACKUP_DIR when absent',
+      ),
+  )
+
+/** A command that works on a store. */
+export const onStore = (name: string, description: string): Command =>
+  withStoreOptions(new Command(name).description(description))
+
+const withStoreOptions = (command: Command): Command =>
+  command
     .option('--database-url <url>', 'the database itself, not a pooler')
     .option('--schema <name>', 'schema of the store; DATABASE_SCHEMA when absent')
     .option('--json', 'print the result as JSON')

@@ -7,6 +7,7 @@ import type { CreateOptions, VerifyLevel } from '../backup/driver.ts'
 import { DRIVERS } from '../backup/drivers.ts'
 import { testBackup } from '../backup/test-backup.ts'
 import { verifyBackup } from '../backup/verify-backup.ts'
+import { attestCommand, describeAttested, withdrawCommand } from './backup-attest.ts'
 import { BACKUP_EXIT_CODES, type DeskOptions, withFiles, withStore } from './backup-context.ts'
 import { onDesk, print } from './backup-options.ts'
 import { planCommand } from './backup-plan.ts'
@@ -20,7 +21,7 @@ import {
   describeTypes,
 } from './backup-report.ts'
 
-/** `annals backup create|list|show|types|verify|test|jobs|prune|plan`. Errors carry the exit code. */
+/** `annals backup create|list|show|types|verify|test|jobs|prune|plan|attest|withdraw`. Errors carry the exit code. */
 export function backupCommand(): Command {
   return new Command('backup')
     .description('make backups of a store, list them, and prove that they can be restored')
@@ -34,6 +35,8 @@ export function backupCommand(): Command {
     .addCommand(jobsCommand())
     .addCommand(pruneCommand())
     .addCommand(planCommand())
+    .addCommand(attestCommand())
+    .addCommand(withdrawCommand())
 }
 
 function createCommand(): Command {
@@ -61,9 +64,11 @@ function createCommand(): Command {
 function listCommand(): Command {
   return onDesk('list', 'list the backups that are known, the newest first').action((options: DeskOptions) =>
     withFiles(options, async (desk, { log }) => {
-      const { entries, faults } = await readCatalogue(desk)
+      const { entries, attested, faults } = await readCatalogue(desk)
       for (const fault of faults) log(`note: ${fault}`)
-      print(options, { backups: entries, faults }, () => describeCatalogue(entries))
+      print(options, { backups: entries, attested, faults }, () =>
+        [describeCatalogue(entries), ...(attested.length === 0 ? [] : [describeAttested(attested)])].join('\n\n'),
+      )
     }),
   )
 }
@@ -73,6 +78,8 @@ function showCommand(): Command {
     .argument('<id>')
     .action((id: string, options: DeskOptions) =>
       withFiles(options, async (desk) => {
+        const attested = (await readCatalogue(desk)).attested.filter((each) => each.id === id)
+        if (attested[0] !== undefined) return print(options, attested[0], () => describeAttested(attested))
         const { manifest } = await desk.destination.find(id)
         const entry = (await readCatalogue(desk)).entries.find((each) => each.id === id)
         print(options, { ...entry, manifest }, () => describeBackup(manifest, entry))

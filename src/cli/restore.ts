@@ -6,6 +6,7 @@ import { confirmRestore, listKeptStores, revertRestore } from '../backup/kept-st
 import { type RestoreMode, restoreBackup } from '../backup/restore-backup.ts'
 import { TABLE_GROUPS, type TableGroup } from '../backup/restore-beside.ts'
 import { BACKUP_EXIT_CODES, type DeskOptions, withFiles, withStore } from './backup-context.ts'
+import { onStore } from './backup-options.ts'
 import { describeManifest } from './backup-report.ts'
 import { newEpochCommand, pitrCommand } from './restore-pitr.ts'
 import { table } from './table.ts'
@@ -106,13 +107,6 @@ function revertCommand(): Command {
       }),
     )
 }
-
-const onStore = (name: string, description: string): Command =>
-  new Command(name)
-    .description(description)
-    .option('--database-url <url>', 'the database itself, not a pooler')
-    .option('--schema <name>', 'schema of the store; DATABASE_SCHEMA when absent')
-    .option('--json', 'print the result as JSON')
 
 function howOf({ mode, force, tables }: RestoreOptions, stream: string | undefined): RestoreMode {
   if ((stream !== undefined) !== (mode === 'stream')) {

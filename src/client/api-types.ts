@@ -1390,6 +1390,19 @@ export interface components {
          *           "error": null
          *         }
          *       ],
+         *       "attested": [
+         *         {
+         *           "id": "attested_3f9a2c71d0e4",
+         *           "kind": "pitr",
+         *           "reference": "rds:orders-db",
+         *           "shows_from": "2026-01-08T02:14:00.000000Z",
+         *           "shows_to": "2026-01-15T09:25:00.000000Z",
+         *           "bytes": null,
+         *           "attested_by": "annals@ops-1",
+         *           "attested_at": "2026-01-15T09:30:00.000000Z",
+         *           "expires_at": null
+         *         }
+         *       ],
          *       "faults": []
          *     }
          */
@@ -1429,6 +1442,29 @@ export interface components {
                 tested_at: string | null;
                 /** @description Why it failed. */
                 error: string | null;
+            }[];
+            /** @description Backups that were made elsewhere, as `annals backup attest` was told; Annals has never read them, and can not restore them. */
+            attested: {
+                id: string;
+                /**
+                 * @description `snapshot` shows one moment; `pitr` leads to any moment of a window.
+                 * @enum {string}
+                 */
+                kind: "snapshot" | "pitr";
+                /** @description Under which it is known where it was made. */
+                reference: string;
+                /** @description RFC 3339. */
+                shows_from: string;
+                /** @description RFC 3339; of a snapshot the same. */
+                shows_to: string;
+                /** @description As it was said. */
+                bytes: number | null;
+                /** @description Who says so. */
+                attested_by: string;
+                /** @description RFC 3339. */
+                attested_at: string;
+                /** @description RFC 3339; when it is removed there. */
+                expires_at: string | null;
             }[];
             /** @description What was found and can not be read. */
             faults: string[];

@@ -18,6 +18,11 @@ export function backupMetrics(registry: MetricsRegistry, known: () => KnownFigur
       (known()?.drills ?? []).map((each) => [each.scenario, valueOf(each)] as const),
     )
 
+  const ofAttested = (name: string, help: string, valueOf: (each: KnownFigures['attested'][0]) => number | null) =>
+    labelledGauge(registry, name, help, 'kind', () =>
+      (known()?.attested ?? []).map((each) => [each.kind, valueOf(each)] as const),
+    )
+
   ofType('backup_last_success_timestamp_seconds', 'When a backup last succeeded.', (type) => type.last_success)
   ofType('backup_last_failure_timestamp_seconds', 'When a backup last failed.', (type) => type.last_failure)
   ofType('backup_size_bytes', 'Of the newest backup that succeeded.', (type) => type.bytes)
@@ -35,6 +40,12 @@ export function backupMetrics(registry: MetricsRegistry, known: () => KnownFigur
   ofStore('dr_rpo_seconds_current', 'As much of the newest data would be lost with the database now.', (figures) =>
     figures.recovery_point === null ? null : Math.max(Date.now() / 1000 - figures.recovery_point, 0),
   )
+  ofAttested(
+    'backup_attested_timestamp_seconds',
+    'The newest moment that a backup made elsewhere is said to show; nobody has checked it.',
+    ({ shows }) => shows,
+  )
+  ofAttested('backup_attested_size_bytes', 'What it is said to take.', ({ bytes }) => bytes)
   ofDrill('dr_drill_rto_seconds', 'How long recovery took in the newest drill that succeeded.', ({ rto }) => rto)
   ofDrill('dr_drill_last_success_timestamp_seconds', 'When a drill last succeeded.', (drill) => drill.last_success)
   ofStore(

@@ -54,12 +54,40 @@ const Backup = Type.Object({
   error: orNull<string>('string', 'Why it failed.'),
 })
 
+const attestation = {
+  id: 'attested_3f9a2c71d0e4',
+  kind: 'pitr',
+  reference: 'rds:orders-db',
+  shows_from: '2026-01-08T02:14:00.000000Z',
+  shows_to: '2026-01-15T09:25:00.000000Z',
+  bytes: null,
+  attested_by: 'annals@ops-1',
+  attested_at: '2026-01-15T09:30:00.000000Z',
+  expires_at: null,
+}
+
+const Attestation = Type.Object({
+  id: Type.String(),
+  kind: oneOf(['snapshot', 'pitr'], '`snapshot` shows one moment; `pitr` leads to any moment of a window.'),
+  reference: Type.String({ description: 'Under which it is known where it was made.' }),
+  shows_from: Type.String({ description: 'RFC 3339.' }),
+  shows_to: Type.String({ description: 'RFC 3339; of a snapshot the same.' }),
+  bytes: orNull<number>('integer', 'As it was said.'),
+  attested_by: Type.String({ description: 'Who says so.' }),
+  attested_at: Type.String({ description: 'RFC 3339.' }),
+  expires_at: orNull<string>('string', 'RFC 3339; when it is removed there.'),
+})
+
 export const BackupListSchema = Type.Object(
   {
     backups: Type.Array(Backup, { description: 'The newest first.' }),
+    attested: Type.Array(Attestation, {
+      description:
+        'Backups that were made elsewhere, as `annals backup attest` was told; Annals has never read them, and can not restore them.',
+    }),
     faults: Type.Array(Type.String(), { description: 'What was found and can not be read.' }),
   },
-  { $id: 'BackupList', examples: [{ backups: [entry], faults: [] }] },
+  { $id: 'BackupList', examples: [{ backups: [entry], attested: [attestation], faults: [] }] },
 )
 
 export const BackupSchema = Type.Composite(

@@ -55,8 +55,8 @@ export function backupRoutes(app: FastifyInstance, { backups, types }: BackupRou
     '/backups',
     { ...list, schema: { ...list.schema, response: { 200: ref(BackupListSchema), ...problems('backup_refused') } } },
     async () => {
-      const { entries, faults } = await backups.list()
-      return { backups: entries, faults }
+      const { entries, attested, faults } = await backups.list()
+      return { backups: entries, attested, faults }
     },
   )
 

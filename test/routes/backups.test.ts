@@ -29,7 +29,7 @@ t.test('A backup is made, shown, checked and tried out as jobs', async (t) => {
   const { url: database, folder } = await newDesk(t, server)
   const { url, ready } = await startTestService(t, { DATABASE_URL: database, BACKUP_DIR: folder })
   await ready
-  t.same((await ask(`${url}/backups`)).body, { backups: [], faults: [] })
+  t.same((await ask(`${url}/backups`)).body, { backups: [], attested: [], faults: [] })
   const { types } = (await ask(`${url}/backups/types`)).body as { types: { type: string; [part: string]: unknown }[] }
   t.same(
     types.map(({ type }) => type),

@@ -22,7 +22,11 @@ export interface AssessOptions {
 /** Throws nothing for what is broken: that is what it is asked about. */
 export async function assess(desk: Desk, { settings, policy }: AssessOptions): Promise<object> {
   const { postgresql, figures } = await postgresState(desk)
-  const backups = await readCatalogue(desk).catch((error: Error) => ({ entries: [], faults: [error.message] }))
+  const backups = await readCatalogue(desk).catch((error: Error) => ({
+    entries: [],
+    attested: [],
+    faults: [error.message],
+  }))
   const point = figures?.recovery_point ?? null
   const rpo = point === null ? null : Math.round(Date.now() / 1000 - point)
   return {
@@ -40,12 +44,15 @@ export async function assess(desk: Desk, { settings, policy }: AssessOptions): P
       newest: backups.entries.slice(0, SHOWN_BACKUPS),
       newest_verified:
         backups.entries.find(({ state, verified }) => state === 'complete' && verified !== null)?.id ?? null,
+      attested: backups.attested,
       faults: backups.faults,
     },
     drills: figures?.drills ?? null,
     objectives: {
       ...policy.objectives,
       rpo_seconds_current: rpo,
+      // By what is attested and was never read, so it meets nothing.
+      rpo_seconds_attested: ageOf(backups.attested[0]?.shows_to),
       is_rpo_met: rpo === null ? null : rpo <= policy.objectives.rpo_seconds,
     },
   }
@@ -67,6 +74,9 @@ async function postgresState({ store }: Desk): Promise<{ postgresql: object; fig
     return { postgresql: { is_reachable: false, why: (error as Error).message } }
   }
 }
+
+const ageOf = (moment: string | undefined): number | null =>
+  moment === undefined ? null : Math.max(Math.round((Date.now() - Date.parse(moment)) / 1000), 0)
 
 /** Of the folder, or of the nearest one above it that is there. */
 function diskOf(folder: string): object {

@@ -77,7 +77,7 @@ const pgbackrest: Part = {
 const provider: Part = {
   type: 'provider',
   why: "the files and the log are the provider's, and so is recovery to a moment; nobody has compared what comes back",
-  setUp: ['the commands of annals backup plan --provider'],
+  setUp: ['the commands of annals backup plan --provider; annals backup attest makes them known'],
   schedules: () => [],
 }
 

@@ -28,6 +28,11 @@ aws rds modify-db-instance ${lines(options)}
 aws rds describe-db-instances --db-instance-identifier ${instance} --output table \\
   --query 'DBInstances[0].[BackupRetentionPeriod,PreferredBackupWindow,LatestRestorableTime]'
 
+# So that annals backup list, the metrics and annals dr assess know of them; every hour, for instance:
+aws rds describe-db-instance-automated-backups --db-instance-identifier ${instance} --output text \\
+  --query 'DBInstanceAutomatedBackups[0].RestoreWindow.[EarliestTime,LatestTime]' |
+  { read -r from to && annals backup attest pitr rds:${instance} --from "$from" --to "$to"; }
+
 # Back to a moment, in an instance beside the one in use. Afterwards readers have to be told.
 aws rds restore-db-instance-to-point-in-time ${lines([
     ...[`--source-db-instance-identifier ${instance}`, `--target-db-instance-identifier ${instance}-recovered`],

@@ -26,7 +26,8 @@ export function readTarget(given: { time?: string; lsn?: string; event?: string 
   return { kind: 'latest' }
 }
 
-function checkTime(text: string): string {
+/** An RFC 3339 moment, as it was written. @throws BackupError `refused` */
+export function checkTime(text: string): string {
   if (
     /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:?\d\d)$/.test(text) &&
     !Number.isNaN(Date.parse(text))

@@ -2,6 +2,7 @@
 
 import type { RunQuery } from '../run-query.ts'
 import { quoteIdentifier } from '../sql.ts'
+import { listAttestations } from './attestation-records.ts'
 
 /** Times are seconds since 1970; null when it never was. */
 export interface BackupFigures {
@@ -19,6 +20,8 @@ export interface BackupFigures {
   first_recoverability: number | null
   /** The newest moment that a recovery would show. */
   recovery_point: number | null
+  /** By kind, the newest moment that backups made elsewhere are said to show; nothing above counts them. */
+  attested: { kind: string; shows: number; bytes: number | null }[]
   drills: { scenario: string; last_success: number; rto: number }[]
 }
 
@@ -27,7 +30,6 @@ const WITHOUT_EVENTS = `('schema', 'globals', 'tables')`
 /** Types onto which WAL is replayed. */
 const WAL_BASES = `('physical', 'pgbackrest')`
 
-/** One statement. */
 export async function readBackupFigures(query: RunQuery, schema: string): Promise<BackupFigures> {
   const store = quoteIdentifier(schema)
   const epoch = (value: string) => `extract(epoch FROM ${value})::float8`
@@ -60,5 +62,12 @@ export async function readBackupFigures(query: RunQuery, schema: string): Promis
   const row = rows[0] as Record<string, unknown>
   // As text, since connections differ in what they make of JSON.
   const [types, drills] = [row['types'], row['drills']].map((json) => JSON.parse(json as string))
-  return { ...row, types, drills } as BackupFigures
+  return { ...row, types, drills, attested: await readAttested(query, schema) } as BackupFigures
+}
+
+async function readAttested(query: RunQuery, schema: string): Promise<BackupFigures['attested']> {
+  const all = await listAttestations(query, schema)
+  return all
+    .filter(({ kind }, i) => all.findIndex((each) => each.kind === kind) === i)
+    .map(({ kind, shows_to: shows, bytes }) => ({ kind, shows: Date.parse(shows) / 1000, bytes }))
 }

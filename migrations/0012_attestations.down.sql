@@ -1,0 +1,3 @@
+-- destroys: what was said of backups that were made elsewhere
+
+DROP TABLE annals_attestations;
