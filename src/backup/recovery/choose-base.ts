@@ -1,14 +1,23 @@
 // Which base backup a recovery starts from: the newest that is older than the moment that is wanted.
 
 import { BackupError } from '../backup-error.ts'
+import type { Destination } from '../destination.ts'
 import type { JobContext } from '../driver.ts'
 import type { Manifest } from '../manifest.ts'
 import { PGBACKREST } from '../pgbackrest/details.ts'
 import { keptBackups } from '../pgbackrest/kept-backups.ts'
 import { baseBackupDetails } from '../physical/base-backup-details.ts'
 import { PHYSICAL } from '../physical/base-backup-driver.ts'
-import type { RecoverOrder } from './recover.ts'
 import { lsnNumber, type RecoveryTarget } from './recovery-target.ts'
+
+/** Where base backups are, and what is replayed onto them. */
+export interface BaseOrder {
+  destination: Destination
+  /** Of a base backup; absent: the newest one that leads to the target. */
+  base?: string
+  /** For postgresql.conf; undefined: the log of pgBackRest's repository, or only what is in the base backup. */
+  restoreCommand: string | undefined
+}
 
 /**
  * Base backups, the newest first; only the one that is named, when one is. Without an archive of the log they are those of
@@ -16,7 +25,7 @@ import { lsnNumber, type RecoveryTarget } from './recovery-target.ts'
  * @throws BackupError `not_found`, `refused`
  */
 export async function listBases(
-  { destination, base: id, restoreCommand }: Pick<RecoverOrder, 'destination' | 'base' | 'restoreCommand'>,
+  { destination, base: id, restoreCommand }: BaseOrder,
   context: JobContext,
 ): Promise<Manifest[]> {
   if (id !== undefined) {

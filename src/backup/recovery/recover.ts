@@ -12,7 +12,6 @@ import { folderInTheWay, handOver, type ServerUser, serverUser } from '../../db/
 import { makeFolders } from '../../make-folders.ts'
 import { asBackupError, BackupError, describeCause } from '../backup-error.ts'
 import { checkFiles } from '../check-files.ts'
-import type { Destination } from '../destination.ts'
 import type { JobContext } from '../driver.ts'
 import type { Manifest } from '../manifest.ts'
 import { openChain } from '../open-chain.ts'
@@ -22,18 +21,13 @@ import { baseBackupDetails, onlyBase } from '../physical/base-backup-details.ts'
 import { unpackBase } from '../physical/unpack-base.ts'
 import { runJob } from '../run-job.ts'
 import { inTransaction } from '../transaction.ts'
-import { chooseBase, listBases } from './choose-base.ts'
+import { type BaseOrder, chooseBase, listBases } from './choose-base.ts'
 import { RecoveryServer } from './recovery-server.ts'
 import { asSetting, lsnNumber, type OnTarget, type RecoveryTarget } from './recovery-target.ts'
 
-export interface RecoverOrder {
-  destination: Destination
-  /** Of a base backup; absent: the newest one that leads to the target. */
-  base?: string
+export interface RecoverOrder extends BaseOrder {
   /** For the new data; absent or empty. */
   folder: string
-  /** For postgresql.conf; undefined: the log of pgBackRest's repository, or only what is in the base backup. */
-  restoreCommand: string | undefined
   target: RecoveryTarget
   onTarget: OnTarget
 }
