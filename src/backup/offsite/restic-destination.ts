@@ -5,8 +5,8 @@ import { checkBackupId, freshId } from '../backup-id.ts'
 import type { Destination, FoundBackup, FoundBackups, Staged } from '../destination.ts'
 import type { JobContext } from '../driver.ts'
 import { MANIFEST_FILE, readManifest } from '../manifest.ts'
+import { makeWorkFolder } from '../work-folder.ts'
 import { Restic, type ResticAccess } from './restic.ts'
-import { makeFolder } from './staged-folder.ts'
 
 export type { ResticAccess }
 
@@ -61,7 +61,7 @@ export function resticDestination(address: string, access: ResticAccess): Destin
     },
     async stage(): Promise<Staged> {
       const id = await freshId([...(await snapshots()).keys()])
-      const { folder, release } = await makeFolder()
+      const { folder, release } = await makeWorkFolder()
       return {
         id,
         folder,
@@ -75,7 +75,7 @@ export function resticDestination(address: string, access: ResticAccess): Destin
     },
     async open({ manifest }, context) {
       const snapshot = await snapshotOf(manifest.id)
-      const { folder, release } = await makeFolder()
+      const { folder, release } = await makeWorkFolder()
       try {
         await restic.run(['restore', snapshot, '--target', folder], () => {}, { signal: context.signal })
         return { manifest, folder, release }

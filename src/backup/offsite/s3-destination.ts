@@ -11,8 +11,8 @@ import { checkBackupId, freshId } from '../backup-id.ts'
 import type { Destination, FoundBackup, FoundBackups, Staged } from '../destination.ts'
 import type { JobContext } from '../driver.ts'
 import { MANIFEST_FILE, type ManifestFile, readManifest, sizeOf } from '../manifest.ts'
+import { makeWorkFolder } from '../work-folder.ts'
 import { type S3Access, S3Bucket } from './s3-bucket.ts'
-import { makeFolder } from './staged-folder.ts'
 
 export type { S3Access }
 
@@ -65,7 +65,7 @@ export function s3Destination(address: string, access: S3Access): Destination {
     },
     async stage(): Promise<Staged> {
       const id = await freshId(await bucket.list(root, 'folders'))
-      const { folder, release } = await makeFolder()
+      const { folder, release } = await makeWorkFolder()
       let isSent = false
       return {
         id,
@@ -82,7 +82,7 @@ export function s3Destination(address: string, access: S3Access): Destination {
       }
     },
     async open({ manifest }, context) {
-      const { folder, release } = await makeFolder()
+      const { folder, release } = await makeWorkFolder()
       try {
         await fetchFiles(bucket, manifest.files, { folder, id: manifest.id, keyOf }, context)
         return { manifest, folder, release }

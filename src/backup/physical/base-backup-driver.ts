@@ -1,7 +1,6 @@
 // A copy of the whole server by pg_basebackup: what recovery to a moment starts from.
 
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { listTablespaces, readServer } from '../../db/backup/describe-database.ts'
 import { readHead } from '../../db/backup/read-store.ts'
@@ -11,6 +10,7 @@ import type { BackupDriver, CreateRequest, CreateResult, ReadRequest } from '../
 import { toolConnection } from '../postgres-tools/connection.ts'
 import { findProgram } from '../postgres-tools/find-program.ts'
 import { runProgram } from '../postgres-tools/run-program.ts'
+import { makeWorkFolder } from '../work-folder.ts'
 import { type BaseBackupDetails, onlyBase } from './base-backup-details.ts'
 import { PG_MANIFEST, unpackBase } from './unpack-base.ts'
 
@@ -96,10 +96,10 @@ async function readRange(file: string): Promise<Pick<BaseBackupDetails, 'timelin
 
 /** Unpacks it beside the temporary files, so it takes as much space there as the server does. */
 async function read({ chain, ...context }: ReadRequest): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), 'annals-base-'))
+  const { folder, release } = await makeWorkFolder()
   try {
     await unpackBase(onlyBase(chain), folder, context)
   } finally {
-    await rm(folder, { recursive: true, force: true })
+    await release()
   }
 }
