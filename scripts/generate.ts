@@ -22,7 +22,7 @@ const FILES: Record<string, () => string | Promise<string>> = {
   'migrations/schema.json': schemaDescription,
   'docs/reference/backup-policy.md': () => generatedFrom('src/backup/policy/policy.ts') + backupPolicyReference(),
   'deploy/prometheus/backup.rules.yml': backupRules,
-  'docs/reference/cli.md': () => generatedFrom('src/cli') + cliReference(),
+  'docs/reference/cli.md': async () => generatedFrom('src/cli') + (await cliReference()),
   'openapi/openapi.json': buildOpenApi,
   'src/client/api-types.ts': clientTypes,
 }

@@ -8,7 +8,7 @@ import { type Connected, connect } from './backend/connected.ts'
 import { type BackendHealth, healthOf } from './backend/health.ts'
 import { lateBoundParts } from './backend/late-bound.ts'
 import type { BackupService } from './backup/backup-service.ts'
-import { readPolicy } from './backup/policy/read-policy.ts'
+import type { BackupPolicy } from './backup/policy/policy.ts'
 import type { ScheduleService } from './backup/schedules/schedule-service.ts'
 import { epochChanged } from './contract/epoch.ts'
 import type { ConsumerStore } from './db/consumer-store.ts'
@@ -32,6 +32,7 @@ import type { Settings } from './settings.ts'
 
 export interface BackendOptions {
   settings: Readonly<Settings>
+  policy: Readonly<BackupPolicy>
   logger: Logger
   registry: MetricsRegistry
   meanRequestMs(): number | null
@@ -79,13 +80,12 @@ const EMBEDDED_STEP_MS = 2_000
 
 /** Puts it together; nothing is started or connected before `start`. */
 export function createBackend(options: BackendOptions): Backend {
-  const { settings, logger, registry } = options
+  const { settings, policy, logger, registry } = options
   for (const name of ['DATABASE_URL', 'DATABASE_DIRECT_URL'] as const) {
     const url = settings[name]
     if (url !== undefined) checkDatabaseUrl(name, url)
   }
   const absent = () => new AppError('database_unavailable', 'The database is still being started.')
-  const policy = readPolicy(settings.BACKUP_POLICY_FILE)
   const parts = lateBoundParts<Parts>(PARTS, absent)
   const epoch = new StoreEpoch(async () => {
     if (connected === undefined) throw absent()

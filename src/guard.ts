@@ -6,7 +6,6 @@ import type { Logger } from 'pino'
 import type { AppParts } from './app.ts'
 import { SettingsError } from './config.ts'
 import { isLoopbackName, loopbackAuthorizer, tokenAuthorizer } from './http/authorizer.ts'
-import { Jwts } from './http/jwts.ts'
 import { readOrigins } from './http/origins.ts'
 import { rateLimit } from './http/rate-limit.ts'
 import { TlsFiles } from './http/tls-files.ts'
@@ -45,6 +44,7 @@ export async function createGuard({ settings, logger, registry }: GuardOptions):
   const origins = readOrigins(settings.CORS_ALLOWED_ORIGINS, settings.APP_ENV, needsToken)
   const trustProxy = readTrustProxy(settings.TRUST_PROXY)
   const tokens = needsToken ? new Tokens(sources) : undefined
+  const jwts = await jwtsOf(settings)
   const tls = tlsFilesOf(settings)
   const hasHsts = isOn(settings.ENABLE_HSTS ?? (tls === undefined ? 'off' : 'on'))
   if (hasHsts && tls === undefined && trustProxy === undefined) {
@@ -55,7 +55,7 @@ export async function createGuard({ settings, logger, registry }: GuardOptions):
 
   return {
     parts: {
-      authorizer: tokens === undefined ? loopbackAuthorizer(origins) : tokenAuthorizer(tokens, jwtsOf(settings)),
+      authorizer: tokens === undefined ? loopbackAuthorizer(origins) : tokenAuthorizer(tokens, jwts),
       hasHsts,
       origins,
       rateLimit: limit && rateLimit(limit.buckets),
@@ -113,10 +113,11 @@ async function limitOf(settings: Readonly<Settings>, logger: Logger): Promise<Li
   return { buckets, rate, mode: () => (buckets.isShared ? 'shared' : fallback), close: () => buckets.close() }
 }
 
-const jwtsOf = ({
-  JWT_SECRET: secret,
-  JWT_EXPIRATION_HOURS: maxLifetimeHours,
-}: Readonly<Settings>): Jwts | undefined => (secret === undefined ? undefined : new Jwts({ secret, maxLifetimeHours }))
+async function jwtsOf({ JWT_SECRET: secret, JWT_EXPIRATION_HOURS: maxLifetimeHours }: Readonly<Settings>) {
+  if (secret === undefined) return undefined
+  const { Jwts } = await import('./http/jwts.ts')
+  return new Jwts({ secret, maxLifetimeHours })
+}
 
 const tlsFilesOf = ({ TLS_CERT_FILE: cert, TLS_KEY_FILE: key }: Readonly<Settings>): TlsFiles | undefined =>
   cert === undefined || key === undefined ? undefined : new TlsFiles({ cert, key })

@@ -22,10 +22,8 @@ process.exit(exitCode)
 
 async function run(): Promise<number> {
   try {
-    const program = isWal
-      ? (await import('./cli/wal.ts')).walProgram()
-      : (await import('./cli/program.ts')).buildProgram()
-    await program.parseAsync()
+    const { buildProgram } = await import('./cli/program.ts')
+    await (await buildProgram(process.argv[2])).parseAsync()
     return 0
   } catch (error) {
     if (error instanceof CommanderError) {

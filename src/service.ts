@@ -3,6 +3,7 @@
 import { type AppParts, buildApp } from './app.ts'
 import { type Backend, createBackend } from './backend.ts'
 import { DRIVERS } from './backup/drivers.ts'
+import { type BackupPolicy, DEFAULT_POLICY } from './backup/policy/policy.ts'
 import type { EmbeddedPostgres } from './db/embedded-postgres.ts'
 import { createGuard, type Guard } from './guard.ts'
 import { keepDeadline } from './http/deadline.ts'
@@ -51,7 +52,10 @@ export async function startService({ settings, log }: ServiceOptions): Promise<S
     body: await exposition(registry, format),
   })
 
-  const backend = createBackend({ settings, logger: log.logger, registry, meanRequestMs: metrics.meanRequestMs })
+  const backend = createBackend({
+    ...{ settings, policy: await policyOf(settings), logger: log.logger, registry },
+    meanRequestMs: metrics.meanRequestMs,
+  })
   const guard = await createGuard({ settings, logger: log.logger, registry })
   const app = await buildApp({
     version: VERSION,
@@ -121,6 +125,11 @@ export async function startService({ settings, log }: ServiceOptions): Promise<S
       return closing
     },
   }
+}
+
+// The reader of YAML is loaded only where there is a file.
+async function policyOf({ BACKUP_POLICY_FILE: file }: Readonly<Settings>): Promise<Readonly<BackupPolicy>> {
+  return file === undefined ? DEFAULT_POLICY : (await import('./backup/policy/read-policy.ts')).readPolicy(file)
 }
 
 function healthOf(lifecycle: Lifecycle, backend: Backend, guard: Guard): HealthReport {

@@ -14,8 +14,8 @@ function sections(command: Command, parents: string[]): string[] {
   return [own, ...command.commands.flatMap((each) => sections(each, path))]
 }
 
-export const cliReference = () => `# Command line
+export const cliReference = async () => `# Command line
 
 \`npx annals <command>\` in the project's folder, \`annals <command>\` where the package is installed.
 
-${sections(buildProgram(), []).join('\n')}`
+${sections(await buildProgram(), []).join('\n')}`

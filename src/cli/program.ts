@@ -1,44 +1,37 @@
 import { Command } from 'commander'
 import { VERSION } from '../version.ts'
-import { backupCommand } from './backup.ts'
-import { drCommand } from './dr.ts'
-import { exportCommand } from './export.ts'
-import { importCommand } from './import.ts'
-import { migrateCommand } from './migrate.ts'
-import { openapiCommand } from './openapi.ts'
-import { proveCommand } from './prove.ts'
-import { restoreCommand } from './restore.ts'
-import { schedulesCommand } from './schedules.ts'
-import { serveCommand } from './serve.ts'
-import { tailCommand } from './tail.ts'
 import { throwInsteadOfExit } from './throw-instead-of-exit.ts'
-import { verifyCommand } from './verify.ts'
-import { walCommand } from './wal.ts'
 
-/** All commands. Parsing throws CommanderError instead of ending the process, for help and version too. */
-export function buildProgram(): Command {
+// In the order of the help. Each is loaded when it is needed: loading all takes longer than a file takes to archive, and
+// a tenth of what the service takes to start.
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  serve: async () => (await import('./serve.ts')).serveCommand(),
+  import: async () => (await import('./import.ts')).importCommand(),
+  export: async () => (await import('./export.ts')).exportCommand(),
+  tail: async () => (await import('./tail.ts')).tailCommand(),
+  prove: async () => (await import('./prove.ts')).proveCommand(),
+  verify: async () => (await import('./verify.ts')).verifyCommand(),
+  migrate: async () => (await import('./migrate.ts')).migrateCommand(),
+  backup: async () => (await import('./backup.ts')).backupCommand(),
+  restore: async () => (await import('./restore.ts')).restoreCommand(),
+  schedules: async () => (await import('./schedules.ts')).schedulesCommand(),
+  wal: async () => (await import('./wal.ts')).walCommand(),
+  dr: async () => (await import('./dr.ts')).drCommand(),
+  openapi: async () => (await import('./openapi.ts')).openapiCommand(),
+}
+
+/**
+ * The program with the command of this name, or with all of them where there is no such command (so that the help and
+ * suggestions know them). Parsing throws CommanderError instead of ending the process, for help and version too.
+ */
+export async function buildProgram(name?: string): Promise<Command> {
   const program = new Command('annals')
     .description('An event store with an HTTP API and an operations desk, on PostgreSQL')
     .version(VERSION)
     .enablePositionalOptions()
     .showHelpAfterError('(annals help lists the commands)')
-  for (const command of [
-    serveCommand(),
-    importCommand(),
-    exportCommand(),
-    tailCommand(),
-    proveCommand(),
-    verifyCommand(),
-    migrateCommand(),
-    backupCommand(),
-    restoreCommand(),
-    schedulesCommand(),
-    walCommand(),
-    drCommand(),
-    openapiCommand(),
-  ]) {
-    program.addCommand(command)
-  }
+  const one = name !== undefined && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
+  for (const load of one === undefined ? Object.values(COMMANDS) : [one]) program.addCommand(await load())
   throwInsteadOfExit(program)
   return program
 }

@@ -1,9 +1,8 @@
-// annals wal: what PostgreSQL calls to archive its log and to get it back. Kept small, because it is started for each file.
+// annals wal: what PostgreSQL calls to archive its log and to get it back. Loads little, because it is started for each file.
 
 import { Command } from 'commander'
 import { archiveFile, fetchFile } from '../backup/wal/archive-file.ts'
 import { thisProgram, walConfiguration } from '../backup/wal/wal-configuration.ts'
-import { throwInsteadOfExit } from './throw-instead-of-exit.ts'
 
 const EXIT_CODES = `
 Exit codes: 0 done; 100 the archive does not have the file, which PostgreSQL takes for the end of the log; 200 failed, upon
@@ -38,11 +37,4 @@ export function walCommand(): Command {
           process.stdout.write(walConfiguration({ program: thisProgram(), archive: to }))
         }),
     )
-}
-
-/** Annals with this one command: all of them together take ten times as long to load as a file takes to copy. */
-export function walProgram(): Command {
-  const program = new Command('annals').addCommand(walCommand())
-  throwInsteadOfExit(program)
-  return program
 }

@@ -3,7 +3,6 @@
 import type { Compilable, Kysely } from 'kysely'
 import type { QueryArrayResult } from 'pg'
 import { AppError } from '../errors.ts'
-import { openDatabase } from './database.ts'
 import { isSurelyNotApplied, translatePgError } from './pg-errors.ts'
 import type { MeasuredPool } from './pool.ts'
 import type { Row, Statement } from './read-events.ts'
@@ -41,12 +40,11 @@ const MAX_TRIES = 5
 export class PostgresSnapshots implements SnapshotStore {
   readonly #pool: MeasuredPool
   readonly #schema: string
-  readonly #db: Kysely<Tables>
+  #db: Promise<Kysely<Tables>> | undefined
 
   constructor({ pool, schema }: SnapshotsOptions) {
     this.#pool = pool
     this.#schema = schema
-    this.#db = openDatabase(pool, schema)
   }
 
   async save(snapshot: PreparedSnapshot): Promise<SaveOutcome> {
@@ -78,8 +76,9 @@ export class PostgresSnapshots implements SnapshotStore {
   }
 
   async delete(streamId: string): Promise<boolean> {
-    const events = this.#db.selectFrom('events').select('stream_id').where('stream_id', '=', streamId).limit(1)
-    const snapshot = this.#db.deleteFrom('snapshots').where('stream_id', '=', streamId)
+    const db = await this.#database()
+    const events = db.selectFrom('events').select('stream_id').where('stream_id', '=', streamId).limit(1)
+    const snapshot = db.deleteFrom('snapshots').where('stream_id', '=', streamId)
     // Looked for first, as a stream that exists never goes: after the deletion nothing may fail any more.
     if ((await this.#read(statementOf(events))).rows.length === 0) return false
     await this.#write(statementOf(snapshot))
@@ -117,9 +116,10 @@ export class PostgresSnapshots implements SnapshotStore {
     if (stored === null || stored.version <= version) return undefined
     if (stored.version <= head) return stored.version
     // Only the one that was seen: another may be right by now, and a row that was waited for is not compared afresh.
+    const db = await this.#database()
     await this.#write(
       statementOf(
-        this.#db
+        db
           .deleteFrom('snapshots')
           .where('stream_id', '=', streamId)
           .where('version', '=', stored.version)
@@ -131,6 +131,12 @@ export class PostgresSnapshots implements SnapshotStore {
       ),
     )
     return undefined
+  }
+
+  // Loaded when it is needed first: the query builder takes a tenth of a second, which the start of the service saves.
+  #database(): Promise<Kysely<Tables>> {
+    this.#db ??= import('./database.ts').then(({ openDatabase }) => openDatabase(this.#pool, this.#schema))
+    return this.#db
   }
 
   async #read(statement: Statement): Promise<QueryArrayResult<unknown[]>> {
