@@ -2,6 +2,7 @@
 
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
+import { pipeline, Readable } from 'node:stream'
 import { Option } from 'commander'
 
 /** Where the service is, and how to be let in. */
@@ -16,6 +17,12 @@ export const serviceOptions = (): Option[] => [
   new Option('--token <token>', 'token with the scope that the command needs').env('ANNALS_TOKEN'),
 ]
 
+/** A body of `length` bytes that is not there at once. */
+export interface SlowBody {
+  length: number
+  parts: AsyncIterable<Buffer>
+}
+
 /** An answer that is not a success, in one line. */
 export class ServiceError extends Error {
   override name = 'ServiceError'
@@ -29,23 +36,25 @@ export async function requestService(
   service: ServiceOptions,
   method: string,
   path: string,
-  options: { headers?: Record<string, string>; body?: Buffer } = {},
+  { headers, body }: { headers?: Record<string, string>; body?: Buffer | SlowBody } = {},
 ): Promise<IncomingMessage> {
   const url = new URL(path, service.url.endsWith('/') ? service.url : `${service.url}/`)
   const send = url.protocol === 'https:' ? httpsRequest : httpRequest
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
-    const headers = {
-      ...options.headers,
+    const all = {
+      ...headers,
       ...(service.token === undefined ? {} : { authorization: `Bearer ${service.token}` }),
-      ...(options.body === undefined ? {} : { 'content-length': String(options.body.length) }),
+      ...(body === undefined ? {} : { 'content-length': String(body.length) }),
     }
-    const request = send(url, { method, headers }, resolve)
+    const request = send(url, { method, headers: all }, resolve)
     request.on('error', (error: NodeJS.ErrnoException) => {
       reject(
         new ServiceError(`${service.url} can't be reached (${error.code ?? error.message}); is the service running?`),
       )
     })
-    request.end(options.body)
+    if (body === undefined || Buffer.isBuffer(body)) request.end(body)
+    // What goes wrong is told by the request, which then is destroyed.
+    else pipeline(Readable.from(body.parts), request, () => {})
   })
   if ((response.statusCode ?? 500) < 300) return response
   throw new ServiceError(await describeProblem(response))

@@ -45,18 +45,21 @@ async function importFile(file: string, service: ServiceOptions): Promise<Import
   const progress = startProgress(source.size, 'importing')
   const startedAt = performance.now()
   const total: Imported = { stored: 0, already_stored: 0, failed: 0, failures: [] }
-  let sent: Promise<void> = Promise.resolve()
+  // While one chunk is being stored the service already reads the next, and this side the one after that.
+  let storing: Promise<void> = Promise.resolve()
+  let reading: Promise<void> = Promise.resolve()
   try {
     for await (const chunk of chunksOf(source.stream)) {
-      // One chunk is under way while the next is read: order is kept, and neither side waits.
-      await sent
-      sent = send(chunk, service).then((imported) => {
+      await storing
+      storing = reading
+      reading = send(chunk, service, storing).then((imported) => {
         add(total, imported, chunk)
         progress.update(source.read(), total.stored + total.already_stored)
       })
-      sent.catch(() => {})
+      reading.catch(() => {})
     }
-    await sent
+    await storing
+    await reading
   } finally {
     progress.stop()
   }
@@ -103,20 +106,34 @@ async function* chunksOf(stream: Readable): AsyncGenerator<Chunk> {
   }
 }
 
-async function send(chunk: Chunk, service: ServiceOptions): Promise<Imported> {
+/** Sends a chunk, the end of it once `before` is stored, so that the order of the lines is kept. */
+async function send(chunk: Chunk, service: ServiceOptions, before: Promise<void>): Promise<Imported> {
+  const slow = { length: chunk.body.length, parts: heldBack(chunk.body, before) }
   for (let retry = 0; ; retry++) {
     try {
       const headers = { 'content-type': 'application/x-ndjson' }
-      const response = await requestService(service, 'POST', 'import', { headers, body: chunk.body })
+      const body = retry === 0 ? slow : chunk.body
+      const response = await requestService(service, 'POST', 'import', { headers, body })
       return JSON.parse(await readBody(response)) as Imported
     } catch (error) {
-      // Events with ids of their own are recognised when they come again; others are not, so they are not repeated.
-      const isRetryable = error instanceof ServiceError && / 503 /.test(error.message) && haveIds(chunk.body)
-      if (!isRetryable || retry === MAX_RETRIES) throw inFile(error, chunk)
+      await before
+      if (!isWorthAnotherTry(error, chunk) || retry === MAX_RETRIES) throw inFile(error, chunk)
       await new Promise((resolve) => setTimeout(resolve, 1000 * (retry + 1)))
     }
   }
 }
+
+/** Without its last byte the service can not take a chunk for whole, but it can read all other lines. */
+async function* heldBack(body: Buffer, before: Promise<void>): AsyncGenerator<Buffer> {
+  yield body.subarray(0, -1)
+  await before
+  yield body.subarray(-1)
+}
+
+// Events with ids of their own are recognised when they come again; others are not, so they are not repeated, unless the
+// service did not wait for the end of the chunk.
+const isWorthAnotherTry = (error: unknown, { body }: Chunk): boolean =>
+  error instanceof ServiceError && (/ 408 /.test(error.message) || (/ 503 /.test(error.message) && haveIds(body)))
 
 const haveIds = (body: Buffer): boolean =>
   body

@@ -543,28 +543,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/import": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Append exported events, one a line
-         * @description Lines as `GET /events` exports them: `stream_id` and the members of an event; `version`, when given, is demanded; `position` and `created_at` are given anew. A line that can not be read refuses the whole request; after that each event is stored or not by itself, in order.
-         *
-         *     Needs a token of scope `append`.
-         */
-        post: operations["importEvents"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/migrations": {
         parameters: {
             query?: never;
@@ -846,6 +824,28 @@ export interface paths {
         get: operations["getOpenApi"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Append exported events, one a line
+         * @description Lines as `GET /events` exports them: `stream_id` and the members of an event; `version`, when given, is demanded; `position` and `created_at` are given anew. A line that can not be read refuses the whole request; after that each event is stored or not by itself, in order.
+         *
+         *     Needs a token of scope `append`.
+         */
+        post: operations["importEvents"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2678,26 +2678,6 @@ export interface operations {
             };
         };
     };
-    importEvents: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description OK */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Imported"];
-                };
-            };
-        };
-    };
     getMigrations: {
         parameters: {
             query?: never;
@@ -3377,6 +3357,26 @@ export interface operations {
                     "application/json": {
                         [key: string]: unknown;
                     };
+                };
+            };
+        };
+    };
+    importEvents: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Imported"];
                 };
             };
         };

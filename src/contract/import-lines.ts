@@ -16,26 +16,59 @@ export interface ImportLine {
   append: StreamAppend
 }
 
-/**
- * Reads lines of events; empty lines are passed over. A pointer counts lines from 0.
- * @throws AppError `malformed_request`, `validation_failed`, `stream_id_invalid`, `payload_too_large`, `unstorable_value`
- */
-export function readImportLines(body: Buffer, limits: AppendLimits): ImportLine[] {
-  const report = new Report()
-  const lines: ImportLine[] = []
-  let start = 0
-  for (let line = 0; start < body.length; line++) {
-    const found = body.indexOf(LINE_FEED, start)
-    const end = found === -1 ? body.length : found
-    const text = body.subarray(start, end)
-    start = end + 1
-    if (isBlank(text)) continue
-    if (lines.length === MAX_LINES) throw validationFailed([{ pointer: '', rule: `at_most_${MAX_LINES}_lines` }])
-    const append = readImportedEvent(parseLine(text, line), `/${line}`, limits, report)
-    lines.push({ line: line + 1, append })
+/** Reads lines of events while they arrive; empty lines are passed over. A pointer counts lines from 0. */
+export class ImportLines {
+  readonly #limits: AppendLimits
+  readonly #report = new Report()
+  readonly #lines: ImportLine[] = []
+  /** The beginning of the line that has not ended yet. */
+  #begun: Buffer[] = []
+  #count = 0
+  #failure: Error | undefined
+
+  constructor(limits: AppendLimits) {
+    this.#limits = limits
   }
-  report.done()
-  return lines
+
+  /** The next part of the body; it must stay as it is. */
+  add(chunk: Buffer): void {
+    let start = 0
+    for (let end = chunk.indexOf(LINE_FEED); end !== -1; end = chunk.indexOf(LINE_FEED, start)) {
+      this.#end(chunk.subarray(start, end))
+      start = end + 1
+    }
+    if (start < chunk.length) this.#begun.push(chunk.subarray(start))
+  }
+
+  /**
+   * All lines; no more may be added.
+   * @throws AppError `malformed_request`, `validation_failed`, `stream_id_invalid`, `payload_too_large`, `unstorable_value`
+   */
+  finish(): ImportLine[] {
+    if (this.#begun.length > 0) this.#end(Buffer.alloc(0))
+    if (this.#failure !== undefined) throw this.#failure
+    this.#report.done()
+    return this.#lines
+  }
+
+  #end(last: Buffer): void {
+    const text = this.#begun.length === 0 ? last : Buffer.concat([...this.#begun, last])
+    this.#begun = []
+    const line = this.#count++
+    // What comes after it can not change the answer any more.
+    if (this.#failure !== undefined || isBlank(text)) return
+    try {
+      this.#read(text, line)
+    } catch (error) {
+      this.#failure = error as Error
+    }
+  }
+
+  #read(text: Buffer, line: number): void {
+    if (this.#lines.length === MAX_LINES) throw validationFailed([{ pointer: '', rule: `at_most_${MAX_LINES}_lines` }])
+    const append = readImportedEvent(parseLine(text, line), `/${line}`, this.#limits, this.#report)
+    this.#lines.push({ line: line + 1, append })
+  }
 }
 
 const isBlank = (text: Buffer): boolean => text.every((byte) => byte === 0x20 || byte === 0x09 || byte === 0x0d)

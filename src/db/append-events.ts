@@ -178,6 +178,12 @@ export class AppendBatch {
   }
 }
 
+/** The same batch, to be sent now: how long it may wait for locks depends on how long it has waited already. */
+export const withLockTimeout = ({ values, ...statement }: Statement, lockTimeoutMs: number): Statement => ({
+  ...statement,
+  values: [String(lockTimeoutMs), ...values.slice(1)],
+})
+
 /** Bytes of an event's data and metadata. */
 export const bytesOf = ({ data, metadata }: PreparedEvent): number => data.length + (metadata?.length ?? 0)
 

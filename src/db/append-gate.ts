@@ -9,6 +9,8 @@ import { isUnexpected } from './pg-errors.ts'
 export interface BatchSender<Answer> {
   /** Sends one batch; the answers come in the order of the requests. */
   send(requests: AppendRequest[], deadlineAt: number): Promise<Answer[]>
+  /** Does what can be done for the batch that is sent next, while another one is under way. */
+  prepare(requests: AppendRequest[]): void
   /** Nothing waits to be sent after a batch was answered. */
   rest(): void
 }
@@ -48,12 +50,21 @@ interface Waiting<Answer> {
   reject(error: unknown): void
 }
 
+interface Batch<Answer> {
+  waiting: Waiting<Answer>[]
+  requests: AppendRequest[]
+  events: number
+  bytes: number
+}
+
 /** The queue before the one connection that appends. */
 export class AppendGate<Answer> {
   readonly #sender: BatchSender<Answer>
   readonly #limits: GateLimits
   readonly #observer: GateObserver
   #queue: Waiting<Answer>[] = []
+  /** Goes next, and counts as waiting until then. */
+  #prepared: Batch<Answer> | undefined
   #sent: Waiting<Answer>[] = []
   #queuedEvents = 0
   #queuedBytes = 0
@@ -99,6 +110,7 @@ export class AppendGate<Answer> {
 
   /** Answers all that wait to be sent: behind a batch that waits in vain they would only wait as long. */
   refuseQueue(error: AppError): void {
+    this.#putBack()
     const queue = this.#queue
     this.#queue = []
     this.#queuedEvents = 0
@@ -123,19 +135,36 @@ export class AppendGate<Answer> {
 
   #pump(): void {
     if (this.#isSending) return
-    const batch = this.#take()
-    if (batch.length === 0) {
+    const batch = this.#prepared ?? this.#take()
+    this.#prepared = undefined
+    if (batch.waiting.length === 0) {
       this.#sender.rest()
       for (const resolve of this.#whenIdle.splice(0)) resolve()
       return
     }
+    this.#queuedEvents -= batch.events
+    this.#queuedBytes -= batch.bytes
     this.#isSending = true
-    this.#sent = batch
+    this.#sent = batch.waiting
     void this.#deliver(batch)
+    // With less than a full batch waiting more may come, and go with it.
+    if (this.#queuedEvents >= MAX_BATCH_EVENTS) setImmediate(() => this.#prepare())
+  }
+
+  #prepare(): void {
+    if (!this.#isSending || this.#prepared !== undefined || this.#queuedEvents < MAX_BATCH_EVENTS) return
+    this.#prepared = this.#take()
+    this.#sender.prepare(this.#prepared.requests)
+  }
+
+  #putBack(): void {
+    if (this.#prepared === undefined) return
+    this.#queue = this.#prepared.waiting.concat(this.#queue)
+    this.#prepared = undefined
   }
 
   // The next batch leaves before this one is answered, so that the database works while the answers are written.
-  async #deliver(batch: Waiting<Answer>[]): Promise<void> {
+  async #deliver(batch: Batch<Answer>): Promise<void> {
     const answer = await this.#outcome(batch)
     this.#isSending = false
     this.#sent = []
@@ -144,7 +173,7 @@ export class AppendGate<Answer> {
   }
 
   // A request whose ids are claimed earlier in the batch has to see that one's outcome, so it waits for the next.
-  #take(): Waiting<Answer>[] {
+  #take(): Batch<Answer> {
     const batch: Waiting<Answer>[] = []
     const claimed = new Set<string>()
     let events = 0
@@ -166,20 +195,15 @@ export class AppendGate<Answer> {
       }
     }
     this.#queue = left === undefined ? this.#queue.slice(index) : left.concat(this.#queue.slice(index))
-    this.#queuedEvents -= events
-    this.#queuedBytes -= bytes
-    return batch
+    return { ...toBatch(batch), events, bytes }
   }
 
   /** Sends the batch, and resolves to what tells its requests. */
-  async #outcome(batch: Waiting<Answer>[]): Promise<() => void> {
+  async #outcome({ waiting: batch, requests }: Pick<Batch<Answer>, 'waiting' | 'requests'>): Promise<() => void> {
     const sentAt = performance.now()
     const deadlineAt = (batch[0] as Waiting<Answer>).arrivedAt + this.#limits.requestTimeoutMs
     try {
-      const answers = await this.#sender.send(
-        batch.map((waiting) => waiting.request),
-        deadlineAt,
-      )
+      const answers = await this.#sender.send(requests, deadlineAt)
       this.#observer.batchCommitted(
         batch.reduce((sum, waiting) => sum + waiting.events, 0),
         (performance.now() - sentAt) / 1000,
@@ -191,7 +215,7 @@ export class AppendGate<Answer> {
       // The content of one request may have caused it: its neighbours must not pay for it.
       if (batch.length > 1 && error instanceof AppError && isUnexpected(error)) {
         const outcomes: (() => void)[] = []
-        for (const waiting of batch) outcomes.push(await this.#outcome([waiting]))
+        for (const waiting of batch) outcomes.push(await this.#outcome(toBatch([waiting])))
         return () => {
           for (const answer of outcomes) answer()
         }
@@ -211,6 +235,7 @@ export class AppendGate<Answer> {
       return
     }
     const stale = (waiting: Waiting<Answer>) => now - waiting.arrivedAt > this.#limits.queueTimeoutMs
+    if (this.#prepared?.waiting.some(stale)) this.#putBack()
     if (this.#queue.some(stale)) {
       for (const waiting of this.#queue.filter(stale)) {
         this.#queuedEvents -= waiting.events
@@ -229,6 +254,11 @@ export class AppendGate<Answer> {
 /** 503 `commit_outcome_unknown`: the batch was sent, and nothing could be learned of it in time. */
 export const outcomeUnknown = (cause?: unknown): AppError =>
   new AppError('commit_outcome_unknown', 'The database did not say whether the events were stored.', { cause })
+
+const toBatch = <Answer>(waiting: Waiting<Answer>[]) => ({
+  waiting,
+  requests: waiting.map(({ request }) => request),
+})
 
 const overloaded = (detail: string): AppError => new AppError('overloaded', detail)
 

@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { PoolClient } from 'pg'
 import type { AppError } from '../errors.ts'
-import { AppendBatch, AS_TEXT, type BatchAnswer, type BatchOptions } from './append-events.ts'
+import { AppendBatch, AS_TEXT, type BatchAnswer, type BatchOptions, withLockTimeout } from './append-events.ts'
 import { type BatchSender, outcomeUnknown } from './append-gate.ts'
 import { loneAppend, loneStatement, readLoneAnswer } from './append-one.ts'
 import { idsOf, readOutcome, requestsWithStoredIds } from './append-outcomes.ts'
@@ -40,7 +40,10 @@ const LEAST_LOCK_TIMEOUT_MS = 100
 export class AppendSender implements BatchSender<GateAnswer> {
   readonly #options: AppendSenderOptions
   readonly #pool: MeasuredPool
-  readonly #batch: AppendBatch
+  #batch: AppendBatch
+  /** Of the batch that goes next, where that is known already. */
+  #ahead: AppendBatch
+  #prepared: { requests: AppendRequest[]; statement: Statement } | undefined
   /** The connection of the last batch, when another one may follow at once. */
   #held: PoolClient | undefined
 
@@ -48,6 +51,12 @@ export class AppendSender implements BatchSender<GateAnswer> {
     this.#options = options
     this.#pool = options.pool
     this.#batch = new AppendBatch(options.schema)
+    this.#ahead = new AppendBatch(options.schema)
+  }
+
+  prepare(requests: AppendRequest[]): void {
+    const statement = this.#ahead.statement(requests, { lookUpAll: false, lockTimeoutMs: 0 })
+    this.#prepared = { requests, statement }
   }
 
   async send(requests: AppendRequest[], deadlineAt: number): Promise<GateAnswer[]> {
@@ -91,8 +100,17 @@ export class AppendSender implements BatchSender<GateAnswer> {
   }
 
   async #executeBatch(client: PoolClient, requests: AppendRequest[], options: BatchOptions): Promise<BatchAnswer> {
-    const rows = await this.#textRows(client, this.#batch.statement(requests, options))
+    const statement = this.#takePrepared(requests, options) ?? this.#batch.statement(requests, options)
+    const rows = await this.#textRows(client, statement)
     return this.#batch.answer(rows[0] as string[])
+  }
+
+  #takePrepared(requests: AppendRequest[], { lookUpAll, lockTimeoutMs }: BatchOptions): Statement | undefined {
+    if (this.#prepared?.requests !== requests || lookUpAll) return undefined
+    const { statement } = this.#prepared
+    this.#prepared = undefined
+    ;[this.#batch, this.#ahead] = [this.#ahead, this.#batch]
+    return withLockTimeout(statement, lockTimeoutMs)
   }
 
   // Undefined: nothing was stored, and the batch statement has to say why. Behind a pooler it also has to set the lock

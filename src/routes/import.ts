@@ -4,10 +4,11 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import type { AppendLimits } from '../contract/event-body.ts'
-import { type ImportLine, readImportLines } from '../contract/import-lines.ts'
+import { type ImportLine, ImportLines } from '../contract/import-lines.ts'
 import type { AppendOutcome, EventLog } from '../db/event-log.ts'
 import { AppError } from '../errors.ts'
 import { NDJSON_TYPE } from '../http/ndjson.ts'
+import { streamedBodies } from '../http/streamed-bodies.ts'
 import { problems } from './schemas.ts'
 
 export interface ImportRoutesOptions {
@@ -37,6 +38,13 @@ const ImportedSchema = Type.Object(
 /** `POST /import`. */
 export function importRoutes(app: FastifyInstance, { log, limits }: ImportRoutesOptions): void {
   app.addSchema(ImportedSchema)
+  app.register(async (scoped) => {
+    streamedBodies(scoped, () => new ImportLines(limits))
+    importRoute(scoped, log)
+  })
+}
+
+function importRoute(app: FastifyInstance, log: EventLog): void {
   app.post(
     '/import',
     {
@@ -61,7 +69,7 @@ export function importRoutes(app: FastifyInstance, { log, limits }: ImportRoutes
       },
     },
     async (request) => {
-      const lines = readImportLines(request.body as Buffer, limits)
+      const lines = (request.body as ImportLines).finish()
       const outcomes = await log.append(lines.map(({ append }) => ({ appends: [append], checks: [] })))
       const isPartlyStored = outcomes.some((outcome) => outcome.kind === 'appended')
       return summary(

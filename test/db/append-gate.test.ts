@@ -28,13 +28,15 @@ const request = (...events: PreparedEvent[]): AppendRequest => ({
 /** A gate whose batches are answered by hand. */
 function gateByHand(overrides: Partial<GateLimits> = {}) {
   const batches: { requests: AppendRequest[]; answer(): void; fail(error: unknown): void }[] = []
-  const seen = { committed: [] as number[], overloaded: 0, rests: 0 }
+  const prepared: AppendRequest[][] = []
+  const seen = { committed: [] as number[], overloaded: 0, rests: 0, prepared }
   const gate = new AppendGate<string>(
     {
       send: (requests) =>
         new Promise((resolve, reject) => {
           batches.push({ requests, answer: () => resolve(requests.map((_, i) => `answer ${i}`)), fail: reject })
         }),
+      prepare: (requests) => prepared.push(requests),
       rest: () => seen.rests++,
     },
     { ...limits, ...overrides },
@@ -227,4 +229,79 @@ t.test('no more is let in where more than a batch waits and the first of it has 
     ['answer 0', 'answer 0', 'answer 1'],
     'a short queue may stand still',
   )
+})
+
+t.test(
+  'where a full batch waits it is prepared while another is under way, and it still counts as waiting',
+  async (t) => {
+    const many = { maxQueuedEvents: 3_000, maxQueuedBytes: 1_000_000 }
+    const large = (id?: string) => request(event(id), ...Array.from({ length: 599 }, () => event()))
+    const { gate, batches, seen } = gateByHand(many)
+    const all = [gate.append(request()), gate.append(large('a')), gate.append(request())]
+    await settle()
+    all.push(gate.append(large('b')), gate.append(request(event('c'))))
+    batches[0]?.answer()
+    await settle()
+    await settle()
+    t.equal(batches.length, 2)
+    t.equal(seen.prepared.length, 0, 'what waits is less than a batch')
+    all.push(gate.append(large('d')))
+    batches[1]?.answer()
+    await settle()
+    await settle()
+    t.equal(batches.length, 3)
+    t.same(seen.prepared.length, 0)
+    batches[2]?.answer()
+    await settle()
+    batches[3]?.answer()
+    await Promise.all(all)
+    t.equal(gate.queuedEvents, 0)
+
+    const first = gate.append(request())
+    const waiting = [gate.append(large()), gate.append(large()), gate.append(large()), gate.append(large())]
+    batches[4]?.answer()
+    await first
+    await settle()
+    await settle()
+    t.equal(seen.prepared.length, 1)
+    t.equal(gate.queuedEvents, 1_800, 'three of the four')
+    t.equal(await codeOf(gate.append(request(...Array.from({ length: 1_201 }, () => event())))), 'overloaded')
+    batches[5]?.answer()
+    await settle()
+    t.equal(batches[6]?.requests, seen.prepared[0], 'the very same')
+    for (const i of [6, 7, 8]) {
+      batches[i]?.answer()
+      await settle()
+    }
+    await Promise.all(waiting)
+    t.equal(gate.queuedEvents, 0)
+  },
+)
+
+t.test('what is prepared is refused with the queue, and when it has waited too long', async (t) => {
+  const many = { maxQueuedEvents: 5_000, maxQueuedBytes: 1_000_000 }
+  const large = () => request(...Array.from({ length: 600 }, () => event()))
+  const behind = async (overrides: Partial<GateLimits>) => {
+    const { gate, batches, seen } = gateByHand({ ...many, ...overrides })
+    const first = gate.append(request())
+    const codes = [gate.append(large()), gate.append(large()), gate.append(large())].map(codeOf)
+    batches[0]?.answer()
+    await first
+    await settle()
+    await settle()
+    t.equal(seen.prepared.length, 1)
+    return { gate, batches, codes }
+  }
+  const away = await behind({})
+  away.batches[1]?.fail(new AppError('database_unavailable', ''))
+  t.same(await Promise.all(away.codes), ['database_unavailable', 'database_unavailable', 'database_unavailable'])
+  t.equal(away.gate.queuedEvents, 0)
+
+  const slow = await behind({ queueTimeoutMs: 50 })
+  t.same(await Promise.all(slow.codes.slice(1)), ['overloaded', 'overloaded'])
+  t.equal(slow.gate.queuedEvents, 0)
+  slow.batches[1]?.answer()
+  t.equal(await slow.codes[0], 'answered')
+  await settle()
+  t.equal(slow.batches.length, 2, 'it is not sent any more')
 })

@@ -1,6 +1,7 @@
 // Appends over HTTP, on the store in memory: what depends on PostgreSQL is in test/db and test/service.test.ts.
 
 import { randomUUID } from 'node:crypto'
+import { Readable } from 'node:stream'
 import t from 'tap'
 import { startTestApp } from '../support/app.ts'
 
@@ -348,4 +349,44 @@ t.test('an import stores lines in order, passes over what is there, and names wh
   }
   t.equal((await call('GET', '/streams/x')).status, 404)
   t.equal((await call('POST', '/import', {})).status, 415)
+})
+
+t.test('an import is read while it arrives, wherever it is cut', async (t) => {
+  const stream = newStream()
+  const body = Buffer.from(
+    `{"stream_id":"${stream}","type":"A","data":"ü€😀"}\r\n\n{"stream_id":"${stream}","type":"B"}\n{"stream_id":"${stream}","type":"C"}`,
+  )
+  const send = (parts: AsyncIterable<Buffer> | Iterable<Buffer>) =>
+    fetch(`${url}/import`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/x-ndjson' },
+      body: Readable.toWeb(Readable.from(parts)) as ReadableStream,
+      duplex: 'half',
+    } as RequestInit)
+  const bytes = Array.from(body, (byte) => Buffer.from([byte]))
+  t.match(await (await send(bytes)).json(), { stored: 3, failed: 0 })
+  const { body: page } = await call('GET', `/streams/${stream}/events`)
+  t.same(
+    page.events.map(({ type }: { type: string }) => type),
+    ['A', 'B', 'C'],
+  )
+  t.equal(page.events[0].data, 'ü€😀')
+
+  const bad = Buffer.from('{"stream_id":"x"}\n{"stream_id":"x","type":"A"\nnonsense\n')
+  const refused = await send([bad.subarray(0, 30), bad.subarray(30)])
+  t.match(await refused.json(), { code: 'malformed_request', detail: /^Line 2: / })
+  const large = Array.from({ length: 20 }, () => Buffer.alloc(1024 * 1024, '\n'))
+  t.match(await (await send(large)).json(), { code: 'payload_too_large', limit_bytes: Number })
+  t.equal((await call('GET', '/streams/x')).status, 404)
+
+  const cut = newStream()
+  await t.rejects(
+    send(
+      (async function* () {
+        yield Buffer.from(`{"stream_id":"${cut}","type":"A"}\n`)
+        throw new Error('the client goes away')
+      })(),
+    ),
+  )
+  t.equal((await call('GET', `/streams/${cut}`)).status, 404, 'nothing of a request that ended early is stored')
 })
