@@ -102,7 +102,8 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
 
   // Before a route: what can't be routed, errors, bodies.
   answerMalformed(app.server, limits.maxBodyBytes, metrics.malformed)
-  new Turns(app.server, isProbe)
+  const turns = new Turns(app.server, isProbe)
+  lifecycle.onDrain(() => turns.end())
   app.setErrorHandler(errorHandler(logger, lifecycle, limits.maxBodyBytes))
   app.setSerializerCompiler(() => JSON.stringify)
   jsonBodies(app, parseJson)

@@ -21,6 +21,7 @@ export class Lifecycle {
   readonly #inFlight = new InFlight()
   readonly #streams = new Set<StreamEnd>()
   readonly #patient = new WeakSet<ServerResponse>()
+  readonly #drainListeners: (() => void)[] = []
   #whenEmpty: (() => void) | undefined
 
   get phase(): Phase {
@@ -55,6 +56,12 @@ export class Lifecycle {
     this.#phase = 'draining'
     this.#closeAfterAnswer()
     for (const end of this.#streams) end()
+    for (const listener of this.#drainListeners) listener()
+  }
+
+  /** Calls back when nothing new is let in any more. */
+  onDrain(listener: () => void): void {
+    this.#drainListeners.push(listener)
   }
 
   /** Why a request that needs the store can't be let in now, if so. */

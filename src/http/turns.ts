@@ -48,6 +48,9 @@ export class Turns {
   #waiting: Waiting[] = []
   /** Writes that came when too many others waited: who reads them refuses them. */
   #surplus: Waiting[] = []
+  /** Who asked again at once after a refusal, and what lets them in when the time has come. */
+  readonly #held = new Map<Waiting, NodeJS.Timeout>()
+  #isOver = false
   #taken = 0
   #isRoundAhead = false
   #hasAccepted = false
@@ -67,21 +70,39 @@ export class Turns {
     })
   }
 
+  /** Takes up all who wait, and whoever comes later at once: for a service that only has refusals left to give. */
+  end(): void {
+    this.#isOver = true
+    for (const timer of this.#held.values()) clearTimeout(timer)
+    const all = [...this.#waiting, ...this.#surplus, ...this.#held.keys()]
+    this.#held.clear()
+    this.#waiting = []
+    this.#surplus = []
+    for (const each of all) this.#take(each)
+  }
+
   #arrived(request: IncomingMessage, response: ServerResponse): void {
-    if (this.#isUrgent(request)) return this.#handle(request, response)
+    if (this.#isOver || this.#isUrgent(request)) return this.#handle(request, response)
     const until = (request.socket as Caller)[refusedUntil]
-    const heldMs = until === undefined ? 0 : until - performance.now()
-    if (heldMs > 0) return void setTimeout(() => this.#add(request, response), heldMs).unref()
-    if (this.#waiting.length > 0 || this.#taken >= PER_ROUND) return this.#add(request, response)
+    const now = performance.now()
+    if (until !== undefined && until > now) return this.#hold({ request, response, since: now }, until - now)
+    if (this.#waiting.length > 0 || this.#taken >= PER_ROUND) return this.#add({ request, response, since: now })
     this.#taken++
     this.#scheduleRound()
     this.#handle(request, response)
   }
 
-  #add(request: IncomingMessage, response: ServerResponse): void {
-    const isSurplus = request.method === 'POST' && this.#waiting.length * this.#msPerRequest > PROMPT_MS
-    const queue = isSurplus ? this.#surplus : this.#waiting
-    queue.push({ request, response, since: performance.now() })
+  #hold(caller: Waiting, ms: number): void {
+    const letIn = () => {
+      this.#held.delete(caller)
+      this.#add({ ...caller, since: performance.now() })
+    }
+    this.#held.set(caller, setTimeout(letIn, ms).unref())
+  }
+
+  #add(waiting: Waiting): void {
+    const isSurplus = waiting.request.method === 'POST' && this.#waiting.length * this.#msPerRequest > PROMPT_MS
+    ;(isSurplus ? this.#surplus : this.#waiting).push(waiting)
     this.#scheduleRound()
   }
 

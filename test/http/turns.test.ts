@@ -1,27 +1,31 @@
-// Requests that arrive by the hundreds at once, on a bare server: pipelined, so that one write brings them all.
+// Requests that arrive by the hundreds at once: mostly on a bare server, and pipelined, so that one write brings them all.
 
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
+import type { EventLog } from '../../src/db/event-log.ts'
+import { AppError } from '../../src/errors.ts'
+import { drain } from '../../src/http/listen.ts'
 import { arrivalOf, isSurplus, Turns, wasRefused } from '../../src/http/turns.ts'
+import { startTestApp } from '../support/app.ts'
 import { until } from '../support/service.ts'
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void
 
-async function listen(t: Test, handle: Handler): Promise<number> {
+async function listen(t: Test, handle: Handler): Promise<{ port: number; turns: Turns }> {
   const server = createServer(handle)
-  new Turns(server, ({ url }) => url === '/probe')
+  const turns = new Turns(server, ({ url }) => url === '/probe')
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   t.teardown(() => {
     server.close()
     server.closeAllConnections()
   })
-  return (server.address() as AddressInfo).port
+  return { port: (server.address() as AddressInfo).port, turns }
 }
 
-async function open(t: Test, port: number): Promise<Socket & { answers(): number }> {
+async function open(t: Test, port: number): Promise<Socket & { answers(): number; text(): string }> {
   const socket = connect(port, '127.0.0.1')
   let text = ''
   socket.setEncoding('latin1').on('data', (part) => {
@@ -29,7 +33,7 @@ async function open(t: Test, port: number): Promise<Socket & { answers(): number
   })
   t.teardown(() => socket.destroy())
   await once(socket, 'connect')
-  return Object.assign(socket, { answers: () => text.split('HTTP/1.1 ').length - 1 })
+  return Object.assign(socket, { answers: () => text.split('HTTP/1.1 ').length - 1, text: () => text })
 }
 
 const get = (url: string) => `GET ${url} HTTP/1.1\r\nHost: a\r\n\r\n`
@@ -41,7 +45,7 @@ const busy = (ms: number) => {
 t.test('a few requests at once do not wait, and of hundreds each is taken up once, in order', async (t) => {
   const seen: string[] = []
   let waited = 0
-  const port = await listen(t, (request, response) => {
+  const { port } = await listen(t, (request, response) => {
     seen.push(request.url as string)
     if (arrivalOf(response) !== undefined) waited++
     response.end()
@@ -59,7 +63,7 @@ t.test('a few requests at once do not wait, and of hundreds each is taken up onc
 
 t.test('a probe does not wait for the hundreds before it', async (t) => {
   const seen: string[] = []
-  const port = await listen(t, (request, response) => {
+  const { port } = await listen(t, (request, response) => {
     seen.push(request.url as string)
     busy(0.2)
     response.end()
@@ -75,7 +79,7 @@ t.test('a probe does not wait for the hundreds before it', async (t) => {
 t.test('who would wait too long to store something is surplus; a read never is', async (t) => {
   const surplus = { GET: 0, POST: 0 }
   let taken = 0
-  const port = await listen(t, (request, response) => {
+  const { port } = await listen(t, (request, response) => {
     taken++
     if (isSurplus(response)) surplus[request.method as 'GET' | 'POST']++
     else busy(2)
@@ -95,7 +99,7 @@ t.test('who would wait too long to store something is surplus; a read never is',
 
 t.test('who was refused and asks again at once is heard a second later, others at once', async (t) => {
   const at: Record<string, number> = {}
-  const port = await listen(t, (request, response) => {
+  const { port } = await listen(t, (request, response) => {
     at[request.url as string] = performance.now()
     if (request.url === '/refused') wasRefused(response)
     response.end()
@@ -113,7 +117,7 @@ t.test('who was refused and asks again at once is heard a second later, others a
 
 t.test('who left before the turn came is not asked what for', async (t) => {
   let taken = 0
-  const port = await listen(t, (_, response) => {
+  const { port } = await listen(t, (_, response) => {
     taken++
     busy(0.2)
     response.end()
@@ -126,4 +130,52 @@ t.test('who left before the turn came is not asked what for', async (t) => {
   other.write(get('/'))
   await until(() => other.answers() === 1)
   t.ok(taken < 1_000, `${taken} were taken up`)
+})
+
+t.test('at the end all who wait are taken up at once, and nobody waits any more', async (t) => {
+  let taken = 0
+  let takenByEnd = 0
+  let waited = 0
+  const { port, turns } = await listen(t, (_, response) => {
+    taken++
+    if (arrivalOf(response) !== undefined) waited++
+    response.end()
+    // In the second round.
+    if (taken !== 300) return
+    turns.end()
+    takenByEnd = taken - 300
+  })
+  const socket = await open(t, port)
+  socket.write(get('/').repeat(1_000))
+  await until(() => socket.answers() === 1_000)
+  t.ok(takenByEnd > 300, `${takenByEnd} were taken up`)
+  waited = 0
+  socket.write(get('/').repeat(1_000))
+  await until(() => socket.answers() === 2_000)
+  t.equal(waited, 0)
+})
+
+t.test('who waits because of a refusal when the service drains is answered, and nothing of it is done', async (t) => {
+  let tried = 0
+  const log = {
+    append: () => {
+      tried++
+      return Promise.reject(new AppError('overloaded', 'Too many events are waiting.'))
+    },
+  } as unknown as EventLog
+  const { app, lifecycle, port, close } = await startTestApp({ parts: { log } })
+  t.teardown(close)
+  const body = '{"events":[{"type":"Happened"}]}'
+  const append = `POST /streams/a/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+  const socket = await open(t, port)
+  socket.write(append)
+  await until(() => socket.answers() === 1)
+  const held = once(app.server, 'request')
+  socket.write(append)
+  await held
+  await drain(app, lifecycle, { delayMs: 0, timeoutMs: 10_000 })
+  await until(() => socket.destroyed)
+  t.equal(socket.answers(), 2)
+  t.match(socket.text(), /"code":"overloaded"[^]*503 Service Unavailable[^]*"code":"shutting_down"/)
+  t.equal(tried, 1)
 })
