@@ -1,10 +1,13 @@
 // A store whose positions went back: no reader goes on in it as if nothing had happened.
 
+import { randomUUID } from 'node:crypto'
 import t from 'tap'
 import { type AnnalsError, createClient, type StoredEvent } from '../src/client/client.ts'
 import { runMigrations } from '../src/db/migrator.ts'
 import { createTestDatabase, runSql } from './support/postgres.ts'
 import { ask, startTestService, until } from './support/service.ts'
+
+const EVENT_ID = randomUUID()
 
 let url: string
 let databaseUrl: string
@@ -14,8 +17,9 @@ t.before(async () => {
   const service = await startTestService(t, { DATABASE_URL: databaseUrl, LOG_LEVEL: 'silent', HEARTBEAT_SECONDS: '1' })
   await service.ready
   url = service.url
-  await createClient({ url }).append('s', [{ type: 'A' }, { type: 'B' }, { type: 'C' }])
+  await createClient({ url }).append('s', [{ id: EVENT_ID, type: 'A' }, { type: 'B' }, { type: 'C' }])
   await json('PUT', '/consumers/c', {})
+  await json('PUT', '/streams/s/snapshot', { version: 1, state: {} })
 })
 
 const json = (method: string, path: string, body: object, headers: Record<string, string> = {}) =>
@@ -45,30 +49,43 @@ const READS: [what: string, path: string, headers: Record<string, string>][] = [
   ['server-sent events of a stream', '/streams/s/events', SSE],
   ['the events of a consumer', '/consumers/c/events', {}],
   ['server-sent events of a consumer', '/consumers/c/events', SSE],
+  ['where a stream stands', '/streams/s', {}],
+  ['the list of streams', '/streams', {}],
+  ['an event', `/events/${EVENT_ID}`, {}],
+  ['a snapshot', '/streams/s/snapshot', {}],
+  ['a state', '/streams/s/state', {}],
+  ['the coverage of snapshots', '/snapshots/coverage', {}],
 ]
 const withEpoch = (path: string, epoch: string) => `${path}${path.includes('?') ? '&' : '?'}epoch=${epoch}`
 
-t.test('every answer of the feed says its epoch, and a request that brings another one is refused', async (t) => {
-  const { epoch } = await get('/events')
-  t.match(epoch, /^[0-9a-f-]{36}\.1$/)
-  const known = epoch as string
-  for (const [what, path, headers] of READS) {
-    t.match(await get(path, headers), { status: 200, epoch }, what)
-    t.match(await get(withEpoch(path, known), { ...headers, 'annals-epoch': known }), { status: 200, epoch }, what)
-    const refused = { status: 409, epoch, problem: { code: 'epoch_changed', epoch } }
-    t.match(await get(withEpoch(path, 'another'), headers), refused, `${what}, by the query`)
-    t.match(await get(path, { ...headers, 'annals-epoch': 'another' }), refused, `${what}, by the header`)
-    t.match(await get(withEpoch(path, known), { ...headers, 'annals-epoch': 'another' }), refused, `${what}, by either`)
-  }
-  const claim = (headers = {}) => json('POST', '/consumers/c/claim', { member: 'm' }, headers)
-  const claimed = await claim({ 'annals-epoch': known })
-  t.equal(claimed.headers.get('annals-epoch'), epoch)
-  t.match(await claim({ 'annals-epoch': 'another' }), { status: 409, body: { code: 'epoch_changed' } })
-  await json('POST', '/consumers/c/ack', { token: claimed.body['token'] })
-})
+t.test(
+  'every answer that tells positions or versions says its epoch, and a request that brings another one is refused',
+  async (t) => {
+    const { epoch } = await get('/events')
+    t.match(epoch, /^[0-9a-f-]{36}\.1$/)
+    const known = epoch as string
+    for (const [what, path, headers] of READS) {
+      t.match(await get(path, headers), { status: 200, epoch }, what)
+      t.match(await get(withEpoch(path, known), { ...headers, 'annals-epoch': known }), { status: 200, epoch }, what)
+      const refused = { status: 409, epoch, problem: { code: 'epoch_changed', epoch } }
+      t.match(await get(withEpoch(path, 'another'), headers), refused, `${what}, by the query`)
+      t.match(await get(path, { ...headers, 'annals-epoch': 'another' }), refused, `${what}, by the header`)
+      t.match(
+        await get(withEpoch(path, known), { ...headers, 'annals-epoch': 'another' }),
+        refused,
+        `${what}, by either`,
+      )
+    }
+    const claim = (headers = {}) => json('POST', '/consumers/c/claim', { member: 'm' }, headers)
+    const claimed = await claim({ 'annals-epoch': known })
+    t.equal(claimed.headers.get('annals-epoch'), epoch)
+    t.match(await claim({ 'annals-epoch': 'another' }), { status: 409, body: { code: 'epoch_changed' } })
+    await json('POST', '/consumers/c/ack', { token: claimed.body['token'] })
+  },
+)
 
 t.test('a cursor ahead of the feed is refused in every form; one at its end is fine', async (t) => {
-  const feed = READS.filter(([, path]) => path.startsWith('/events') && !path.includes('backward'))
+  const feed = READS.filter(([, path]) => path.split('?')[0] === '/events' && !path.includes('backward'))
   for (const [what, path, headers] of feed) {
     const at = (after: number) =>
       `${path.split('?')[0]}?${new URLSearchParams({ ...queryOf(path), after: String(after) })}`

@@ -1988,6 +1988,8 @@ export interface operations {
     getStream: {
         parameters: {
             query?: {
+                /** @description What `Annals-Epoch` said when the cursor was current, also as a header of that name: 409 `epoch_changed` when positions may mean other events by now. */
+                epoch?: string;
                 /** @description Wait until this position is visible here, else 503 `not_yet_visible`. */
                 at_least?: number;
                 /** @description Longest wait for `at_least` in seconds; 5 when absent. */
@@ -2025,6 +2027,8 @@ export interface operations {
                 after?: string;
                 /** @description Most events of one page; 100 when absent. As lines (`application/x-ndjson`) there is no limit then. */
                 limit?: number;
+                /** @description What `Annals-Epoch` said when the cursor was current, also as a header of that name: 409 `epoch_changed` when positions may mean other events by now. */
+                epoch?: string;
                 /** @description Wait until this position is visible here, else 503 `not_yet_visible`. */
                 at_least?: number;
                 /** @description Longest wait for `at_least` in seconds; 5 when absent. */
@@ -2050,6 +2054,8 @@ export interface operations {
     getEvent: {
         parameters: {
             query?: {
+                /** @description What `Annals-Epoch` said when the cursor was current, also as a header of that name: 409 `epoch_changed` when positions may mean other events by now. */
+                epoch?: string;
                 /** @description Wait until this position is visible here, else 503 `not_yet_visible`. */
                 at_least?: number;
                 /** @description Longest wait for `at_least` in seconds; 5 when absent. */
@@ -2077,6 +2083,8 @@ export interface operations {
     getSnapshot: {
         parameters: {
             query?: {
+                /** @description What `Annals-Epoch` said when the cursor was current, also as a header of that name: 409 `epoch_changed` when positions may mean other events by now. */
+                epoch?: string;
                 /** @description Wait until this position is visible here, else 503 `not_yet_visible`. */
                 at_least?: number;
                 /** @description Longest wait for `at_least` in seconds; 5 when absent. */
@@ -2173,6 +2181,8 @@ export interface operations {
             query?: {
                 /** @description Most events of the page; 1,000 when absent. */
                 limit?: number;
+                /** @description What `Annals-Epoch` said when the cursor was current, also as a header of that name: 409 `epoch_changed` when positions may mean other events by now. */
+                epoch?: string;
                 /** @description Wait until this position is visible here, else 503 `not_yet_visible`. */
                 at_least?: number;
                 /** @description Longest wait for `at_least` in seconds; 5 when absent. */
@@ -2208,6 +2218,8 @@ export interface operations {
                 limit?: number;
                 /** @description Stream id; exclusive. */
                 after?: string;
+                /** @description What `Annals-Epoch` said when the cursor was current, also as a header of that name: 409 `epoch_changed` when positions may mean other events by now. */
+                epoch?: string;
                 /** @description Wait until this position is visible here, else 503 `not_yet_visible`. */
                 at_least?: number;
                 /** @description Longest wait for `at_least` in seconds; 5 when absent. */

@@ -16,6 +16,7 @@ import {
   answerLive,
   atLeastParameters,
   awaitPosition,
+  beginRead,
   confirmEpoch,
   epochParameters,
   followCursor,
@@ -144,18 +145,19 @@ export function eventRoutes(app: FastifyInstance, { log, ...live }: EventRoutesO
         tags: ['read'],
         summary: 'Read one event by its id',
         params: Type.Object({ event_id: Type.String({ format: 'uuid' }) }),
-        querystring: Type.Object(atLeastParameters),
+        querystring: Type.Object({ ...epochParameters, ...atLeastParameters }),
         response: {
           200: Type.Ref(EventSchema.$id as string),
-          ...problems('event_not_found', 'not_yet_visible', ...READ_PROBLEMS),
+          ...problems('event_not_found', 'epoch_changed', 'not_yet_visible', ...READ_PROBLEMS),
         },
       },
     },
     async (request, reply) => {
       const eventId = (request.params as { event_id: string }).event_id
       if (!isEventId(eventId)) throw validationFailed([{ pointer: 'path/event_id', rule: 'lower_case_uuid' }])
-      await awaitPosition(request, reply, live)
+      await beginRead(request, reply, live)
       const event = await log.readEvent(eventId)
+      confirmEpoch(request, live.epoch)
       if (event === null) throw new AppError('event_not_found', 'No event has this id.')
       return reply.type('application/json; charset=utf-8').send(event)
     },

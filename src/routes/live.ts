@@ -152,6 +152,12 @@ export async function awaitPosition(request: FastifyRequest, reply: FastifyReply
   if (!isVisible) throw new AppError('not_yet_visible', `Position ${position} has not been reached here.`)
 }
 
+/** How a read begins that gives one answer: waits for `at_least`, and compares the epoch. @throws AppError */
+export async function beginRead(request: FastifyRequest, reply: FastifyReply, live: LiveParts): Promise<void> {
+  await awaitPosition(request, reply, live)
+  await stampEpoch(request, reply, live)
+}
+
 /** Runs a wait that ends early when the client goes away or the service drains. */
 export async function untilGone<T>(
   reply: FastifyReply,

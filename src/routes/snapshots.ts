@@ -7,7 +7,7 @@ import { readSnapshotBody } from '../contract/snapshot-body.ts'
 import { checkStreamId, streamNotFound } from '../contract/stream-id.ts'
 import type { SnapshotStore, StatePage } from '../db/snapshot-store.ts'
 import { StreamParams } from './event-schemas.ts'
-import { atLeastParameters, awaitPosition, type LiveParts } from './live.ts'
+import { atLeastParameters, beginRead, confirmEpoch, epochParameters, type LiveParts } from './live.ts'
 import { DEFAULT_LIMIT, MAX_PAGE_BYTES, MAX_PAGE_EVENTS, pageLink, READ_PROBLEMS } from './read-parameters.ts'
 import { problems } from './schemas.ts'
 import {
@@ -29,7 +29,7 @@ const JSON_TYPE = 'application/json; charset=utf-8'
 // Streams that one page of the coverage looks at: about 0.1 s of database time.
 const MAX_CHECKED = 10_000
 
-const SNAPSHOT_READ_PROBLEMS = ['not_yet_visible', ...READ_PROBLEMS] as const
+const SNAPSHOT_READ_PROBLEMS = ['epoch_changed', 'not_yet_visible', ...READ_PROBLEMS] as const
 
 const WRITE_PROBLEMS = [
   'stream_id_invalid',
@@ -46,16 +46,18 @@ const WRITE_PROBLEMS = [
 const limitOf = (description: string) =>
   Type.Optional(Type.Integer({ minimum: 1, maximum: MAX_PAGE_EVENTS, description }))
 
-const SnapshotQuery = Type.Object(atLeastParameters)
+const SnapshotQuery = Type.Object({ ...epochParameters, ...atLeastParameters })
 
 const StateQuery = Type.Object({
   limit: limitOf('Most events of the page; 1,000 when absent.'),
+  ...epochParameters,
   ...atLeastParameters,
 })
 
 const CoverageQuery = Type.Object({
   limit: limitOf('Most streams of the page; 100 when absent.'),
   after: Type.Optional(Type.String({ maxLength: 255, description: 'Stream id; exclusive.' })),
+  ...epochParameters,
   ...atLeastParameters,
 })
 
@@ -118,8 +120,9 @@ export function snapshotRoutes(app: FastifyInstance, options: SnapshotRoutesOpti
     },
     async (request, reply) => {
       const streamId = streamIdOf(request)
-      await awaitPosition(request, reply, live)
+      await beginRead(request, reply, live)
       const { version, snapshot } = await snapshots.read(streamId)
+      confirmEpoch(request, live.epoch)
       if (version === 0) throw streamNotFound()
       if (snapshot === null) throw snapshotNotFound()
       return reply.type(JSON_TYPE).send(snapshotJson(snapshot))
@@ -167,9 +170,10 @@ export function snapshotRoutes(app: FastifyInstance, options: SnapshotRoutesOpti
     },
     async (request, reply) => {
       const streamId = streamIdOf(request)
-      await awaitPosition(request, reply, live)
+      await beginRead(request, reply, live)
       const { limit = MAX_PAGE_EVENTS } = request.query as { limit?: number }
       const page = await snapshots.readState({ streamId, limit, maxBytes: MAX_PAGE_BYTES })
+      confirmEpoch(request, live.epoch)
       if (page.version === 0) throw streamNotFound()
       return reply.type(JSON_TYPE).send(stateJson(streamId, page, limit))
     },
@@ -190,7 +194,7 @@ export function snapshotRoutes(app: FastifyInstance, options: SnapshotRoutesOpti
       },
     },
     async (request, reply) => {
-      await awaitPosition(request, reply, live)
+      await beginRead(request, reply, live)
       const { limit = DEFAULT_LIMIT, after } = request.query as { limit?: number; after?: string }
       const { next, ...page } = await snapshots.listBehind({
         moreThan: snapshotEvery,
@@ -198,6 +202,7 @@ export function snapshotRoutes(app: FastifyInstance, options: SnapshotRoutesOpti
         maxChecked: MAX_CHECKED,
         ...(after === undefined ? {} : { after }),
       })
+      confirmEpoch(request, live.epoch)
       const link = next === null ? null : pageLink('/snapshots/coverage', { after: next, limit })
       return { snapshot_every: snapshotEvery, ...page, next: link }
     },

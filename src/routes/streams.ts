@@ -14,6 +14,7 @@ import {
   answerLive,
   atLeastParameters,
   awaitPosition,
+  beginRead,
   confirmEpoch,
   epochParameters,
   followCursor,
@@ -59,6 +60,7 @@ const StreamListQuery = Type.Object({
   prefix: Type.Optional(Type.String({ maxLength: 255, description: 'Only streams whose id starts with this.' })),
   after: Type.Optional(Type.String({ maxLength: 255, description: 'Stream id; exclusive.' })),
   limit: limitParameter,
+  ...epochParameters,
   ...atLeastParameters,
 })
 
@@ -146,19 +148,20 @@ export function streamRoutes(app: FastifyInstance, { log, snapshots, ...live }: 
         tags: ['read'],
         summary: 'Where a stream stands',
         params: StreamParams,
-        querystring: Type.Object(atLeastParameters),
+        querystring: Type.Object({ ...epochParameters, ...atLeastParameters }),
         response: {
           200: Type.Ref(StreamStandingSchema.$id as string),
-          ...problems('stream_id_invalid', 'stream_not_found', ...READ_PROBLEMS),
+          ...problems('stream_id_invalid', 'stream_not_found', 'epoch_changed', 'not_yet_visible', ...READ_PROBLEMS),
         },
       },
     },
     async (request, reply) => {
       const streamId = checkStreamId((request.params as { stream_id: string }).stream_id)
-      await awaitPosition(request, reply, live)
+      await beginRead(request, reply, live)
       // The snapshot first: whatever is appended in between, it is not ahead of the stream.
       const snapshot = await snapshots.readSummary(streamId)
       const info = await log.readStreamInfo(streamId)
+      confirmEpoch(request, live.epoch)
       if (info === null) throw streamNotFound()
       return reply
         .header('etag', `"${info.version}"`)
@@ -175,11 +178,14 @@ export function streamRoutes(app: FastifyInstance, { log, snapshots, ...live }: 
         tags: ['read'],
         summary: 'List the streams in byte order of their ids',
         querystring: StreamListQuery,
-        response: { 200: Type.Ref(StreamListSchema.$id as string), ...problems(...READ_PROBLEMS) },
+        response: {
+          200: Type.Ref(StreamListSchema.$id as string),
+          ...problems('epoch_changed', 'not_yet_visible', ...READ_PROBLEMS),
+        },
       },
     },
     async (request, reply) => {
-      await awaitPosition(request, reply, live)
+      await beginRead(request, reply, live)
       const {
         prefix,
         after,
@@ -195,6 +201,7 @@ export function streamRoutes(app: FastifyInstance, { log, snapshots, ...live }: 
         ...(after === undefined ? {} : { after }),
         limit: limit + 1,
       })
+      confirmEpoch(request, live.epoch)
       const streams = found.slice(0, limit)
       const next =
         found.length > limit ? pageLink('/streams', { prefix, after: streams.at(-1)?.stream_id, limit }) : null
