@@ -70,7 +70,7 @@ export class AppendSender implements BatchSender<GateAnswer> {
         return this.#answers(requests, answer, false)
       } catch (error) {
         if (!isSurelyNotApplied(error)) return await this.#settle(requests, deadlineAt, backendOf(client), error)
-        // A backend that was ended before it took the batch up: once more, on another connection.
+        // The connection was lost before the batch was sent: once more, on another one.
         if (isConnectionFailure(error) && retry === 0) continue
         const translated = translatePgError(error)
         // The pool has left the server that only reads; maybe a primary is there by now.

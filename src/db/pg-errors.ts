@@ -21,6 +21,21 @@ export function markNeverExecuted<T extends object>(error: T): T {
   return error
 }
 
+/** Errors of backends that say that they were ended, and had not said anything about the statement before. */
+const untouched = new WeakSet<object>()
+
+/** Notes that no backend seems to have taken the statement up. */
+export function markUntouched(error: object): void {
+  untouched.add(error)
+}
+
+/**
+ * Whether the statement can be sent once more where that does no harm. PostgreSQL would have confirmed first what it had
+ * begun; a proxy in between may have lost that, so of a change it proves nothing: see {@link isSurelyNotApplied}.
+ */
+export const seemsUntouched = (error: unknown): boolean =>
+  typeof error === 'object' && error !== null && untouched.has(error)
+
 interface Meaning {
   code: ErrorCode
   /** The connection is of no more use. */

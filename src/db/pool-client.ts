@@ -2,7 +2,7 @@
 
 import type { Socket } from 'node:net'
 import pg from 'pg'
-import { ConnectTimeoutError, markNeverExecuted, QueryTimeoutError } from './pg-errors.ts'
+import { ConnectTimeoutError, markNeverExecuted, markUntouched, QueryTimeoutError } from './pg-errors.ts'
 
 const END_GRACE_MS = 1_000
 const SETTLE_MS = 500
@@ -64,8 +64,7 @@ export class MeasuredClient extends pg.Client {
     this.connection.on('errorMessage', (error: pg.DatabaseError) => {
       this.#isAwaitingReady = true
       const state = error.code ?? ''
-      // Terminated before it took up the statement: what it had begun would have been confirmed first.
-      if (this.#isUntouched && state.startsWith('57P')) markNeverExecuted(error)
+      if (this.#isUntouched && state.startsWith('57P')) markUntouched(error)
       this.#settings.onServerError(this, state)
     })
   }

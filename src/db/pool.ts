@@ -3,7 +3,7 @@
 
 import type pg from 'pg'
 import { CopyQuery, type CopyReceiver } from './copy-query.ts'
-import { isConnectionFailure, isSurelyNotApplied } from './pg-errors.ts'
+import { isConnectionFailure, isSurelyNotApplied, seemsUntouched } from './pg-errors.ts'
 import { PoolConnections } from './pool-connections.ts'
 import { PoolLender } from './pool-lender.ts'
 import { type PoolCounts, PoolMeter, type PoolUsage } from './pool-meter.ts'
@@ -70,7 +70,7 @@ export class MeasuredPool {
     return this.#lender.canStay(lent)
   }
 
-  /** One statement on a connection of its own. One that the server surely did not take up is sent once more. */
+  /** One statement on a connection of its own. One that the server does not seem to have taken up is sent once more. */
   async query<R extends pg.QueryResultRow = pg.QueryResultRow>(
     config: string | pg.QueryConfig,
     values?: unknown[],
@@ -101,7 +101,7 @@ export class MeasuredPool {
       } catch (error) {
         const isLost = isConnectionFailure(error)
         client.release(isLost ? (error as Error) : undefined)
-        if (isRetry || !isLost || !isSurelyNotApplied(error)) throw error
+        if (isRetry || !isLost || !(isSurelyNotApplied(error) || seemsUntouched(error))) throw error
       }
     }
   }

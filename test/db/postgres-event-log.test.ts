@@ -7,6 +7,7 @@ import { MeasuredPool } from '../../src/db/pool.ts'
 import { poolOptions } from '../../src/db/pool-options.ts'
 import { eventLogOptions, PostgresEventLog, UNOBSERVED } from '../../src/db/postgres-event-log.ts'
 import { openEventStore, type PostgresEventStore } from '../../src/index.ts'
+import { FaultProxy } from '../faults/fault-proxy.ts'
 import { eventStoreContract } from '../support/event-store-contract.ts'
 import { createTestDatabase, type Teardown } from '../support/postgres.ts'
 
@@ -129,6 +130,21 @@ t.test('an answer of the commit that never comes is settled: stored once, answer
     t.match(appended, { first_version: 1, version: 1, position: head + 1 })
     t.equal(await store.head(), head + 1)
   }
+})
+
+t.test('what a proxy says of a backend that had done its work is not believed', async (t) => {
+  const { url } = await openStore(t)
+  const proxy = await FaultProxy.start(t, url)
+  const store = await openEventStore({ databaseUrl: proxy.url })
+  t.teardown(() => store.close())
+  proxy.inject(({ text }) =>
+    /annals_append|UPDATE \S+annals_head/.test(text)
+      ? { kind: 'error', when: 'after', sqlState: '57P01', severity: 'FATAL' }
+      : undefined,
+  )
+  t.match(await store.append('s', [{ type: 'A' }]), { version: 1, position: 1 })
+  t.match(await store.append('s', [{ id: randomUUID(), type: 'B' }]), { version: 2, position: 2 })
+  t.equal(await store.head(), 2)
 })
 
 t.test('a head that stays locked is busy, and nothing is stored', async (t) => {
