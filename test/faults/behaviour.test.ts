@@ -210,18 +210,23 @@ t.test('one service and one database', async (t) => {
   await t.test('answers of appends get lost: each is settled, none is lost or stored twice', async (t) => {
     const count = Number(process.env['FAULT_LOST_REPLIES'] ?? 150)
     const random = new Random(count)
-    let forced = 0
+    let lost = 0
+    let killed = 0
     proxy.inject(({ text }) => {
-      if (!/annals_append|UPDATE \S+annals_head/.test(text) || forced >= count || random.chance(0.5)) return undefined
-      forced++
-      if (random.chance(0.25)) return { kind: 'die', when: 'before' }
+      if (!/annals_append|UPDATE \S+annals_head/.test(text) || lost >= count || random.chance(0.5)) return undefined
+      if (random.chance(0.25)) {
+        killed++
+        return { kind: 'die', when: 'before' }
+      }
+      lost++
       return { kind: 'die', when: 'after', delivered: random.pick(['nothing', 'all_but_ready'] as const) }
     })
     const codes: Record<string, number> = {}
     const answered: string[] = []
+    const startedAt = performance.now()
     await Promise.all(
       Array.from({ length: 4 }, async (_, writer) => {
-        while (forced < count) {
+        while (lost < count) {
           const { status, body } = await appendTo(url, `lost-${writer}`)
           const code = status === 201 ? '201' : String(body['code'])
           codes[code] = (codes[code] ?? 0) + 1
@@ -229,10 +234,13 @@ t.test('one service and one database', async (t) => {
         }
       }),
     )
+    const tookMs = performance.now() - startedAt
     await proxy.heal()
-    t.comment(JSON.stringify({ forced, codes }))
-    const all = Object.values(codes).reduce((sum, each) => sum + each, 0)
-    t.ok((codes['201'] ?? 0) >= all * 0.99, `${codes['201']} of ${all} settled`)
+    t.comment(JSON.stringify({ lost, killed, codes, perLossMs: Math.round(tookMs / lost) }))
+    // Each that was not settled counts against the answers that were lost, not against all appends.
+    const { 201: _, ...others } = codes
+    const unsettled = Object.values(others).reduce((sum, each) => sum + each, 0)
+    t.ok(unsettled <= lost * 0.01, `all but ${unsettled} of ${lost} settled`)
     await checkFeed(t, url, answered)
     const { body } = await ask(`${url}/health`)
     t.equal(body['event_count'], (await runSql(cluster.adminUrl, 'SELECT count(*)::int AS n FROM events'))[0]?.['n'])

@@ -41,7 +41,8 @@ export class FaultProxy {
   private constructor(target: string, options: FaultProxyOptions) {
     this.#target = new URL(target)
     this.#weather = { options, inject: undefined, latencyMs: 0, blackHole: undefined }
-    this.#server = createServer((client) => this.#accept(client))
+    // Messages go one by one: gathered by the system, an answer would wait 40 ms for an acknowledgement.
+    this.#server = createServer({ noDelay: true }, (client) => this.#accept(client))
   }
 
   /** Listens on a free loopback port, for a server with a Unix socket or a port. */
@@ -147,7 +148,9 @@ export class FaultProxy {
     const socketFolder = searchParams.get('host')
     const at = Number(port || '5432')
     connection.link(
-      socketFolder === null ? connect({ host: hostname, port: at }) : connect(`${socketFolder}/.s.PGSQL.${at}`),
+      socketFolder === null
+        ? connect({ host: hostname, port: at, noDelay: true })
+        : connect(`${socketFolder}/.s.PGSQL.${at}`),
     )
   }
 
