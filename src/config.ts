@@ -125,6 +125,9 @@ function checkTogether(settings: Settings, origins: Record<string, string>): voi
   if ((settings.TLS_CERT_FILE === undefined) !== (settings.TLS_KEY_FILE === undefined)) {
     throw new SettingsError('TLS_CERT_FILE and TLS_KEY_FILE belong together: set both, or neither')
   }
+  if (settings.METRICS_TLS === 'on' && settings.TLS_CERT_FILE === undefined) {
+    throw new SettingsError('METRICS_TLS is on, but TLS_CERT_FILE is not set: set it, or leave METRICS_TLS off')
+  }
   if ((settings.AWS_ACCESS_KEY_ID === undefined) !== (settings.AWS_SECRET_ACCESS_KEY === undefined)) {
     throw new SettingsError('AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY belong together: set both, or neither')
   }

@@ -25,8 +25,8 @@ export interface Guard {
   parts: Pick<AppParts, 'authorizer' | 'hasHsts' | 'origins' | 'rateLimit' | 'tls' | 'trustProxy'>
   /** What `/health` says of it. */
   health(): Pick<HealthReport, 'checks' | 'degraded'>
-  /** Takes up changes of the files from now on; `server` is the one that listens. */
-  watch(server: unknown): void
+  /** Takes up changes of the files from now on, for those of the servers that speak TLS. */
+  watch(servers: unknown[]): void
   close(): void
 }
 
@@ -69,9 +69,9 @@ export async function createGuard({ settings, logger, registry }: GuardOptions):
       const isLost = settings.REDIS_URL !== undefined && mode !== 'shared'
       return { checks: { rate_limit: { mode, per_second, burst } }, degraded: isLost ? ['rate_limit'] : [] }
     },
-    watch(server) {
+    watch(servers) {
       tokens?.watch(logger)
-      tls?.watch(server as TlsServer, logger)
+      tls?.watch(servers.filter(isTlsServer), logger)
     },
     close() {
       tokens?.close()
@@ -123,6 +123,9 @@ const tlsFilesOf = ({ TLS_CERT_FILE: cert, TLS_KEY_FILE: key }: Readonly<Setting
   cert === undefined || key === undefined ? undefined : new TlsFiles({ cert, key })
 
 const isOn = (value: 'on' | 'off' | 'true' | 'false'): boolean => value === 'on' || value === 'true'
+
+const isTlsServer = (server: unknown): server is TlsServer =>
+  typeof (server as Partial<TlsServer> | undefined)?.setSecureContext === 'function'
 
 const openToOthers = (host: string): SettingsError =>
   new SettingsError(

@@ -82,7 +82,7 @@ export async function startService({ settings, log }: ServiceOptions): Promise<S
   })
 
   // The port before the database: whether it is free is known at once, and probes are answered from the start.
-  const metricsPort = await listenForMetrics(settings, scrape)
+  const metricsPort = await listenForMetrics(settings, scrape, guard.parts.tls)
   let url: string
   try {
     url = await listen(app, settings.HOST, settings.PORT)
@@ -92,7 +92,7 @@ export async function startService({ settings, log }: ServiceOptions): Promise<S
     throw error
   }
   const stopDeadline = keepDeadline(lifecycle, settings.REQUEST_TIMEOUT_MS)
-  guard.watch(app.server)
+  guard.watch([app.server, metricsPort?.server])
   log.logger.info({ url, metrics_url: metricsPort?.url }, 'listening')
 
   // A database that is somewhere else is asked as it is; its answers are better than ours.

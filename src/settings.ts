@@ -29,6 +29,7 @@ export const Settings = Type.Object({
   PORT: port('Port of the HTTP API; 0 takes a free one.'),
   METRICS_PORT: Type.Optional(port('When set, `GET /metrics` is served on this port too, alone and without a token.')),
   METRICS_HOST: Type.Optional(text('Address of the metrics port; `HOST` when absent.')),
+  METRICS_TLS: onOff('Serve the metrics port by HTTPS as well, with `TLS_CERT_FILE`; it is plain HTTP otherwise.'),
   DATABASE_URL: Type.Optional(
     secret('PostgreSQL to keep the events in. Absent: a PostgreSQL of its own is started below `DATA_DIR`.'),
   ),
@@ -176,6 +177,7 @@ export type Profile = Settings['APP_ENV']
 const DEFAULTS: Partial<Settings> = {
   HOST: '127.0.0.1',
   PORT: 8080,
+  METRICS_TLS: 'off',
   DATABASE_SCHEMA: 'public',
   DATA_DIR: '.annals',
   DATABASE_ACQUIRE_TIMEOUT_MS: 1_250,

@@ -1,6 +1,7 @@
 // `GET /metrics` alone on a port of its own, open: a plain server, because one route needs no framework.
 
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { AppError } from '../errors.ts'
 import type { Settings } from '../settings.ts'
@@ -11,12 +12,15 @@ import { methodNotAllowed } from './methods.ts'
 import { negotiate } from './negotiate.ts'
 import { renderProblem } from './problems.ts'
 import { requestIdOf } from './request-id.ts'
+import type { KeyPair } from './tls-files.ts'
 
 /** All metrics as text of one of the two formats, with its content type. */
 export type Scrape = (format: 'prometheus' | 'openmetrics') => Promise<{ contentType: string; body: string }>
 
 export interface MetricsPort {
   url: string
+  /** The one that listens. */
+  server: unknown
   close(): Promise<void>
 }
 
@@ -24,18 +28,28 @@ export interface MetricsPort {
 export const formatFor = (accept: string | undefined): 'prometheus' | 'openmetrics' =>
   negotiate(accept, ['text/plain', 'application/openmetrics-text']) === 'text/plain' ? 'prometheus' : 'openmetrics'
 
-/** Listens on `METRICS_PORT` when it is set. @throws the system's error when the port can't be had */
+const SERVER_OPTIONS = { requireHostHeader: false }
+
+/**
+ * Listens on `METRICS_PORT` when it is set, with `tls` where `METRICS_TLS` asks for it.
+ * @throws the system's error when the port can't be had
+ */
 export async function listenForMetrics(
-  settings: Pick<Settings, 'HOST' | 'METRICS_HOST' | 'METRICS_PORT'>,
+  settings: Pick<Settings, 'HOST' | 'METRICS_HOST' | 'METRICS_PORT' | 'METRICS_TLS'>,
   scrape: Scrape,
+  tls: KeyPair | undefined,
 ): Promise<MetricsPort | undefined> {
   if (settings.METRICS_PORT === undefined) return undefined
-  const server = createServer({ requireHostHeader: false }, (request, response) => {
+  const isSecure = settings.METRICS_TLS === 'on' && tls !== undefined
+  const listener: RequestListener = (request, response) => {
     answer(request, response, scrape).catch((error: unknown) => {
       if (response.headersSent) response.destroy()
       else end(request, response, error instanceof AppError ? error : new AppError('internal', 'The scrape failed.'))
     })
-  })
+  }
+  const server = isSecure
+    ? createTlsServer({ ...SERVER_OPTIONS, ...tls }, listener)
+    : createServer(SERVER_OPTIONS, listener)
   answerMalformed(server, 0, () => {})
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -45,7 +59,8 @@ export async function listenForMetrics(
     })
   })
   return {
-    url: `${urlOf(server.address() as AddressInfo)}/metrics`,
+    url: `${urlOf(server.address() as AddressInfo, isSecure ? 'https' : 'http')}/metrics`,
+    server,
     close: () =>
       new Promise<void>((resolve) => {
         server.close(() => resolve())

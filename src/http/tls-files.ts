@@ -28,14 +28,14 @@ export class TlsFiles {
     return this.#pair
   }
 
-  /** Hands changes to `server` from now on. A pair that is not whole changes nothing: it may be half written. */
-  watch(server: Server, log: TokenLog, intervalMs = RELOAD_INTERVAL_MS): void {
+  /** Hands changes to `servers` from now on. A pair that is not whole changes nothing: it may be half written. */
+  watch(servers: Server[], log: TokenLog, intervalMs = RELOAD_INTERVAL_MS): void {
     this.#timer = setInterval(() => {
       try {
         const pair = readPair(this.#files)
         this.#complaint = ''
         if (pair.cert === this.#pair.cert && pair.key === this.#pair.key) return
-        server.setSecureContext(pair)
+        for (const server of servers) server.setSecureContext(pair)
         this.#pair = pair
         log.info({}, 'TLS_CERT_FILE and TLS_KEY_FILE changed and were taken up')
       } catch (error) {

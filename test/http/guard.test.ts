@@ -212,12 +212,20 @@ t.test('the service speaks TLS with a certificate that can be renewed', async (t
   t.match(await refusal(files), /^SettingsError: .*no certificate in PEM with its key/)
 
   write(first)
-  const { url, lines } = await startTestService(t, { ...files, DATABASE_URL: 'postgres://127.0.0.1:1/x' })
+  t.match(await refusal({ METRICS_TLS: 'on' }), /^SettingsError: METRICS_TLS is on, but TLS_CERT_FILE is not set/)
+  const { url, lines } = await startTestService(t, {
+    ...files,
+    METRICS_PORT: '0',
+    METRICS_TLS: 'on',
+    DATABASE_URL: 'postgres://127.0.0.1:1/x',
+  })
   t.match(url, /^https:/)
+  const { metrics_url: metrics } = JSON.parse(lines.find((line) => line.includes('"listening"')) as string)
+  t.match(metrics, /^https:/)
   const port = Number(new URL(url).port)
-  const ask = () =>
+  const ask = (at = `${url}/livez`) =>
     new Promise<{ status: number; headers: object; serial: string }>((resolve, reject) => {
-      const call = request(`${url}/livez`, { ca: authority.cert, agent: false }, (answer) => {
+      const call = request(at, { ca: authority.cert, agent: false }, (answer) => {
         const { serialNumber } = (answer.socket as import('node:tls').TLSSocket).getPeerCertificate()
         answer.resume()
         resolve({ status: answer.statusCode as number, headers: answer.headers, serial: serialNumber })
@@ -227,6 +235,7 @@ t.test('the service speaks TLS with a certificate that can be renewed', async (t
     })
   const before = await ask()
   t.match(before, { status: 200, headers: { 'strict-transport-security': /^max-age=/ } })
+  t.match(await ask(metrics), { status: 200, serial: before.serial })
   await t.rejects(fetch(`${url}/livez`), 'whoever does not know the authority does not trust it')
   await t.rejects(
     new Promise((_, reject) =>
@@ -247,5 +256,6 @@ t.test('the service speaks TLS with a certificate that can be renewed', async (t
   t.equal((await ask()).serial, before.serial, 'a file that is half written changes nothing')
   write(authority.issue(['127.0.0.1']))
   await until(async () => (await ask()).serial !== before.serial)
+  t.equal((await ask(metrics)).serial, (await ask()).serial)
   t.ok(lines.some((line) => line.includes('TLS_KEY_FILE changed and were taken up')))
 })
