@@ -3,6 +3,7 @@
 import type { Logger } from 'pino'
 import { BackupJobs } from '../backup/backup-service.ts'
 import { openDestination } from '../backup/destinations.ts'
+import { toolsOf } from '../backup/job-tools.ts'
 import type { BackupPolicy } from '../backup/policy/policy.ts'
 import { ScheduleService } from '../backup/schedules/schedule-service.ts'
 import { AdminConnection } from '../db/admin-connection.ts'
@@ -79,8 +80,7 @@ export function connect(options: ConnectOptions): Connected {
       store: { url: directUrl, schema },
       query,
     },
-    pgBin: settings.PG_BIN,
-    pgbackrestRepository: settings.BACKUP_PGBACKREST_DIR,
+    tools: toolsOf(settings),
     onFailure: (kind, error) => logger.error({ err: error, kind }, 'a backup job did not succeed'),
   })
   const schedules = new ScheduleService({ settings, policy, store: { url: directUrl, schema }, query, logger })

@@ -8,7 +8,7 @@ import { asBackupError, type BackupErrorKind } from './backup-error.ts'
 import { type Catalogue, type CatalogueEntry, readCatalogue, readJobs } from './catalogue.ts'
 import { type BackupRequest, createBackup } from './create-backup.ts'
 import type { Desk } from './desk.ts'
-import type { JobContext, VerifyLevel } from './driver.ts'
+import type { JobContext, JobTools, VerifyLevel } from './driver.ts'
 import type { Manifest } from './manifest.ts'
 import { testBackup } from './test-backup.ts'
 import { verifyBackup } from './verify-backup.ts'
@@ -28,10 +28,7 @@ export interface BackupService {
 export interface BackupServiceOptions {
   /** Errors of `destination` are told to whoever asks, so it may be one that can't be had. */
   desk: Desk
-  /** Folder of PostgreSQL's programs; where it is absent they are looked for. */
-  pgBin?: string | undefined
-  /** Folder of pgBackRest's repository. */
-  pgbackrestRepository?: string | undefined
+  tools: JobTools
   /** Told of every job that did not succeed. */
   onFailure(kind: JobKind, error: Error): void
 }
@@ -91,10 +88,10 @@ export class BackupJobs implements BackupService {
     work: (desk: Desk, context: JobContext & { onStarted(jobId: string): void }) => Promise<unknown>,
   ): Promise<string> {
     return new Promise((resolve, reject) => {
-      const { desk, pgBin, pgbackrestRepository } = this.#options
+      const { desk, tools } = this.#options
       const context = {
         ...{ signal: this.#stopping.signal, progress() {}, log() {}, onStarted: resolve },
-        ...{ pgBin, pgbackrestRepository },
+        ...tools,
       }
       const done = work(desk, context).then(
         () => {},

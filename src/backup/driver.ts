@@ -15,17 +15,23 @@ export interface Progress {
   total: number | null
 }
 
+/** Of the settings, what programs and other servers than PostgreSQL need. */
+export interface JobTools {
+  /** Folder of PostgreSQL's programs; where it is absent they are looked for. */
+  pgBin?: string | undefined
+  /** Folder of pgBackRest's repository. */
+  pgbackrestRepository?: string | undefined
+  /** Redis with the counters of the rate limit. */
+  redisUrl?: string | undefined
+}
+
 /** What every step of a job is handed. */
-export interface JobContext {
+export interface JobContext extends JobTools {
   /** When it aborts, the step ends soon, by throwing, and leaves nothing half done. */
   signal: AbortSignal
   progress(progress: Progress): void
   /** One line for the operator. */
   log(line: string): void
-  /** Folder of PostgreSQL's programs; where it is absent they are looked for. */
-  pgBin?: string | undefined
-  /** Folder of pgBackRest's repository. */
-  pgbackrestRepository?: string | undefined
 }
 
 /** A backup whose files lie in a folder of this machine. The folder is read, never written. */
@@ -96,6 +102,16 @@ export interface RestoreRequest extends ReadRequest {
   target: StoreAddress
 }
 
+/** How what is no part of a store comes back. Each answers what it found there, by name. */
+export interface OutsideStore {
+  /** Into a server of its own, which is gone afterwards. @throws BackupError `different`, `failed`, `refused` */
+  tryOut(request: ReadRequest): Promise<Record<string, number>>
+  /** Into a server that holds nothing. @throws BackupError; then it holds nothing again */
+  restore(request: ReadRequest, url: string): Promise<Record<string, number>>
+  /** What a URL of such a server looks like. */
+  readonly scheme: RegExp
+}
+
 export interface BackupDriver {
   readonly type: string
   /** For `annals backup types` and `GET /backups/types`. */
@@ -112,4 +128,6 @@ export interface BackupDriver {
   load?(request: LoadRequest): Promise<void>
   /** Fills a database, for what brings definitions along. @throws BackupError `damaged`, `failed`, `stopped` */
   restore?(request: RestoreRequest): Promise<void>
+  /** For what lies in another server than PostgreSQL. */
+  readonly outside?: OutsideStore
 }

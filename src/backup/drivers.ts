@@ -7,6 +7,7 @@ import { pgbackrestDriver } from './pgbackrest/pgbackrest-driver.ts'
 import { baseBackupDriver } from './physical/base-backup-driver.ts'
 import { DUMP_DRIVERS } from './postgres-tools/dump-driver.ts'
 import { globalsDriver } from './postgres-tools/globals-driver.ts'
+import { redisDriver } from './redis/redis-driver.ts'
 
 export const DRIVERS: readonly BackupDriver[] = [
   archiveDriver,
@@ -14,6 +15,7 @@ export const DRIVERS: readonly BackupDriver[] = [
   globalsDriver,
   baseBackupDriver,
   pgbackrestDriver,
+  redisDriver,
 ]
 
 /** @throws BackupError `refused` */

@@ -2,9 +2,10 @@
 // the last one.
 
 import type { StoreAddress } from '../db/backup/store-connection.ts'
-import { asBackupError } from './backup-error.ts'
+import { asBackupError, BackupError } from './backup-error.ts'
 import type { Destination } from './destination.ts'
-import type { JobContext } from './driver.ts'
+import type { BackupDriver, JobContext, OutsideStore } from './driver.ts'
+import { DRIVERS } from './drivers.ts'
 import type { Manifest } from './manifest.ts'
 import { type Checked, openChecked } from './open-checked.ts'
 import { restoreBeside, TABLE_GROUPS, type TableGroup } from './restore-beside.ts'
@@ -37,7 +38,9 @@ export async function restoreBackup(order: RestoreOrder, context: JobContext): P
   const { id, destination, target, how } = order
   const checked = await openChecked(destination, id, context)
   try {
-    const { manifest } = checked
+    const { manifest, driver } = checked
+    if (driver.outside !== undefined) return await restoreOutside(checked, driver.outside, order, context)
+    refuseForeign(target, driver)
     const definition = { kind: 'restore', backupId: id, request: { ...how } } as const
     if (how.mode === 'into') {
       await prepareInto(checked, { target, isForced: how.isForced }, context)
@@ -60,6 +63,37 @@ export async function restoreBackup(order: RestoreOrder, context: JobContext): P
   } finally {
     await checked.release()
   }
+}
+
+/** Nothing of it is written down: the server that it goes into has no catalogue. */
+async function restoreOutside(
+  { manifest, backups: chain }: Checked,
+  outside: OutsideStore,
+  { target, how }: RestoreOrder,
+  context: JobContext,
+): Promise<Restored> {
+  if (!outside.scheme.test(target.url)) {
+    throw new BackupError(
+      'refused',
+      `a backup of type ${manifest.type} goes into another server: --into ${manifest.type}://…`,
+    )
+  }
+  if (how.mode !== 'into' || how.isForced) {
+    throw new BackupError(
+      'refused',
+      `a backup of type ${manifest.type} goes into an empty server only: --mode into, without --force`,
+    )
+  }
+  return { manifest, outcome: await outside.restore({ ...context, chain }, target.url) }
+}
+
+function refuseForeign({ url }: StoreAddress, { type }: BackupDriver): void {
+  const other = DRIVERS.find(({ outside }) => outside?.scheme.test(url))
+  if (other === undefined) return
+  throw new BackupError(
+    'refused',
+    `a backup of type ${type} goes into PostgreSQL; ${other.type}:// is for those of type ${other.type}`,
+  )
 }
 
 function restoreInUse(

@@ -1,15 +1,16 @@
 // The drill: the newest backup that has passed a check, restored as if everything were lost, compared, and written down.
 
+import type { StoreAddress } from '../db/backup/store-connection.ts'
 import { BackupError } from './backup-error.ts'
 import { readCatalogue } from './catalogue.ts'
 import type { Desk } from './desk.ts'
 import type { JobContext } from './driver.ts'
 import { driverOf } from './drivers.ts'
-import { openChecked } from './open-checked.ts'
+import { type Checked, openChecked } from './open-checked.ts'
 import { runJob } from './run-job.ts'
 import { isSameHistory, tryOut } from './verify-backup.ts'
 
-export interface Tested {
+interface TestedStore {
   id: string
   events: number
   snapshots: number
@@ -20,6 +21,17 @@ export interface Tested {
   compared: number | null
   seconds: number
 }
+
+/** Of what is no part of a store. */
+interface TestedOutside {
+  id: string
+  scratch: 'server'
+  /** What came back, by name. */
+  found: Record<string, number>
+  seconds: number
+}
+
+export type Tested = TestedStore | TestedOutside
 
 /** `id`: default the newest that has passed any level. @throws BackupError, and the job says so in the catalogue */
 export async function testBackup(
@@ -35,27 +47,33 @@ export async function testBackup(
     const startedAt = performance.now()
     const checked = await openChecked(desk.destination, tested, context)
     try {
-      const { contents } = checked.manifest
-      if (contents === null)
-        throw new BackupError('refused', `the manifest of ${tested} says nothing that could be compared`)
-      const isCompared = await isSameHistory(store, checked.manifest, context)
-      const tried = await tryOut(checked, store, { isCompared }, context)
-      const result: Tested = {
-        ...{
-          id: tested,
-          events: contents.events,
-          snapshots: contents.snapshots,
-          events_digest: contents.events_digest,
-        },
-        ...{ scratch: tried.scratch ?? 'database', compared: tried.compared ?? null },
-        seconds: Math.round((performance.now() - startedAt) / 100) / 10,
-      }
+      const tried = await tryOutAlone(checked, store, context)
+      const result: Tested = { id: tested, ...tried, seconds: Math.round((performance.now() - startedAt) / 100) / 10 }
       return { result: { ...result } }
     } finally {
       await checked.release()
     }
   })
   return result
+}
+
+/** As {@link Tested}, without whose and how long. */
+async function tryOutAlone(
+  checked: Checked,
+  store: StoreAddress,
+  context: JobContext,
+): Promise<Omit<TestedStore, 'id' | 'seconds'> | Omit<TestedOutside, 'id' | 'seconds'>> {
+  const { manifest, driver, backups: chain } = checked
+  if (driver.outside !== undefined) {
+    return { scratch: 'server', found: await driver.outside.tryOut({ ...context, chain }) }
+  }
+  const { contents } = manifest
+  if (contents === null)
+    throw new BackupError('refused', `the manifest of ${manifest.id} says nothing that could be compared`)
+  const isCompared = await isSameHistory(store, manifest, context)
+  const { scratch, compared = null } = await tryOut(checked, store, { isCompared }, context)
+  const { events, snapshots, events_digest } = contents
+  return { events, snapshots, events_digest, scratch, compared }
 }
 
 async function newestVerified(desk: Desk): Promise<string> {

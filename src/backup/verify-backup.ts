@@ -19,9 +19,11 @@ export interface Verified {
   /** How many were read: itself and those it adds to. */
   backups: number
   /** Where it was restored to for the test, from level 2 on. */
-  scratch?: 'database' | 'schema'
+  scratch?: 'database' | 'schema' | 'server'
   /** Events that were compared with those of the live store, at level 3. */
   compared?: number
+  /** What was found on a server of its own, for what is no part of a store. */
+  found?: Record<string, number>
 }
 
 /** @throws BackupError `damaged` or `different` when it is not what was backed up */
@@ -37,8 +39,7 @@ export async function verifyBackup(
   const { result } = await runJob(desk.store, definition, context, async (context) => {
     const checked = await openChecked(desk.destination, id, context, level === 0 ? 0 : 1)
     try {
-      const tried =
-        level < 2 ? {} : await tryOut(checked, desk.store as StoreAddress, { isCompared: level === 3 }, context)
+      const tried = level < 2 ? {} : await tryOutAny(checked, desk.store as StoreAddress, level === 3, context)
       const result: Verified = { id, level, backups: checked.backups.length, ...tried }
       return { result: { ...result } }
     } finally {
@@ -48,13 +49,30 @@ export async function verifyBackup(
   return result
 }
 
+async function tryOutAny(
+  checked: Checked,
+  store: StoreAddress,
+  isCompared: boolean,
+  context: JobContext,
+): Promise<Pick<Verified, 'scratch' | 'compared' | 'found'>> {
+  const { driver, backups: chain, manifest } = checked
+  if (driver.outside === undefined) return tryOut(checked, store, { isCompared }, context)
+  if (isCompared) {
+    throw new BackupError(
+      'refused',
+      `what ${manifest.id} holds changes all the time, so there is nothing to compare it with: level 2 is the highest`,
+    )
+  }
+  return { scratch: 'server', found: await driver.outside.tryOut({ ...context, chain }) }
+}
+
 /** Restores into a scratch database and drops it, whatever happens; compared with the live store when it is asked for. */
 export async function tryOut(
   checked: Checked,
   store: StoreAddress,
   { isCompared }: { isCompared: boolean },
   context: JobContext,
-): Promise<Pick<Verified, 'scratch' | 'compared'>> {
+): Promise<{ scratch: 'database' | 'schema'; compared?: number }> {
   if (isCompared) await refuseOtherHistory(store, checked.manifest, context)
   const scratch = await createScratch(store, { mayBeSchema: checked.driver.load !== undefined })
   try {

@@ -5,9 +5,9 @@ import { asBackupError, type BackupError, type BackupErrorKind } from '../backup
 import type { Desk } from '../backup/desk.ts'
 import { openDestination } from '../backup/destinations.ts'
 import type { JobContext } from '../backup/driver.ts'
+import { toolsOf } from '../backup/job-tools.ts'
 import { SettingsError } from '../config.ts'
 import { connectToRunningEmbedded } from '../db/embedded-postgres.ts'
-import type { Settings } from '../settings.ts'
 import { showSteps } from './progress.ts'
 import { commandSettings, openTargetDatabase } from './target-database.ts'
 
@@ -76,7 +76,7 @@ export async function withStore(options: DeskOptions, work: (desk: Desk, context
       const store = { url, schema: options.schema ?? settings.DATABASE_SCHEMA }
       await work(
         { destination: openDestination(options.dir ?? settings.BACKUP_DIR, settings), store },
-        withPrograms(context, settings),
+        { ...context, ...toolsOf(settings) },
       )
     } finally {
       await stop()
@@ -96,16 +96,10 @@ export async function withFiles(options: DeskOptions, work: (desk: Desk, context
     const store = url === undefined ? undefined : { url, schema: options.schema ?? settings.DATABASE_SCHEMA }
     await work(
       { destination: openDestination(options.dir ?? settings.BACKUP_DIR, settings), store },
-      withPrograms(context, settings),
+      { ...context, ...toolsOf(settings) },
     )
   })
 }
-
-const withPrograms = (context: JobContext, settings: Settings): JobContext => ({
-  ...context,
-  pgBin: settings.PG_BIN,
-  pgbackrestRepository: settings.BACKUP_PGBACKREST_DIR,
-})
 
 function asCommandError(error: unknown, signal: AbortSignal): Error {
   if (error instanceof CommanderError || error instanceof SettingsError) return error

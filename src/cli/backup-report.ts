@@ -65,11 +65,21 @@ export function describeTypes(types: ({ type: string } & BackupDriver['about'])[
 }
 
 /** What the drill found, in one line. */
-export function describeTest({ id, events, snapshots, scratch, compared, seconds }: Tested): string {
+export function describeTest(tested: Tested): string {
+  const { id, scratch, seconds } = tested
+  if (tested.scratch === 'server')
+    return `${id} came back in ${seconds} s on a server of its own: ${describeFound(tested.found)}`
+  const { events, snapshots, compared } = tested
   const live =
     compared === null ? 'the live store has another history' : `${count(compared)} events are as in the live store`
   return `${id} came back in ${seconds} s into a scratch ${scratch}: ${count(events)} events, ${count(snapshots)} snapshots, all digests as written down; ${live}`
 }
+
+/** `keys: 3, expired: 1, counters: 2`. */
+export const describeFound = (found: Record<string, number>): string =>
+  Object.entries(found)
+    .map(([name, value]) => `${name}: ${count(value)}`)
+    .join(', ')
 
 export function describeJobs(jobs: JobRecord[]): string {
   if (jobs.length === 0) return 'nothing was done yet'

@@ -15,6 +15,7 @@ import { pruneCommand } from './backup-prune.ts'
 import {
   describeBackup,
   describeCatalogue,
+  describeFound,
   describeJobs,
   describeManifest,
   describeTest,
@@ -104,7 +105,8 @@ function verifyCommand(): Command {
     .action((id: string, options: DeskOptions & { level: VerifyLevel }) =>
       withFiles(options, async (desk, context) => {
         const verified = await verifyBackup(desk, { id, level: options.level }, context)
-        print(options, verified, () => `${id} passed level ${verified.level}`)
+        const found = verified.found === undefined ? '' : `: ${describeFound(verified.found)}`
+        print(options, verified, () => `${id} passed level ${verified.level}${found}`)
       }),
     )
 }

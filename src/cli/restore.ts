@@ -2,7 +2,9 @@
 
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { BackupError } from '../backup/backup-error.ts'
+import { driverOf } from '../backup/drivers.ts'
 import { confirmRestore, listKeptStores, revertRestore } from '../backup/kept-stores.ts'
+import type { Manifest } from '../backup/manifest.ts'
 import { type RestoreMode, restoreBackup } from '../backup/restore-backup.ts'
 import { TABLE_GROUPS, type TableGroup } from '../backup/restore-beside.ts'
 import { BACKUP_EXIT_CODES, type DeskOptions, withFiles, withStore } from './backup-context.ts'
@@ -36,7 +38,7 @@ export function restoreCommand(): Command {
       .enablePositionalOptions()
       .argument('<id>', 'of the backup')
       .argument('[stream]', 'with --mode stream')
-      .option('--into <url>', 'the database itself, not a pooler')
+      .option('--into <url>', 'the database itself, not a pooler; an empty Redis for a backup of one')
       .option('--schema <name>', 'schema of the store; DATABASE_SCHEMA when absent')
       .addOption(
         new Option('--mode <mode>', 'how').choices(['into', 'replace', 'events', 'tables', 'stream']).default('into'),
@@ -63,7 +65,7 @@ export function restoreCommand(): Command {
             print(
               options,
               { manifest, outcome },
-              [`restored and compared: ${describeManifest(manifest)}`, ...lines].join('\n'),
+              [`${doneWith(manifest)}: ${describeManifest(manifest)}`, ...lines].join('\n'),
             )
           },
         )
@@ -75,6 +77,10 @@ export function restoreCommand(): Command {
       .addCommand(revertCommand())
   )
 }
+
+/** What lies in another server has its own checksums, and nothing to be compared with. */
+const doneWith = ({ type }: Manifest): string =>
+  driverOf(type).outside === undefined ? 'restored and compared' : 'restored'
 
 function keptCommand(): Command {
   return onStore('kept', 'list what restores have put aside').action((options: DeskOptions) =>

@@ -4,6 +4,7 @@
 import { Redis } from 'ioredis'
 import type { Buckets, Rate, Verdict } from './buckets.ts'
 import { LocalBuckets } from './local-buckets.ts'
+import { redisReason } from './redis-reason.ts'
 
 export interface SharedBucketsOptions {
   /** redis:// or rediss:// */
@@ -19,7 +20,8 @@ export interface SharedBucketsOptions {
 const ANSWER_TIMEOUT_MS = 250
 const CONNECT_TIMEOUT_MS = 1_000
 const PROBE_INTERVAL_MS = 500
-const PREFIX = 'annals:rate-limit:'
+/** Of the key of every bucket; its value is the moment at which it is full, in milliseconds. */
+export const BUCKET_PREFIX = 'annals:rate-limit:'
 
 // As `takeToken`, atomic, by the clock of Redis, which is one for all. Numbers go back as text: Redis cuts off fractions.
 const TAKE = `
@@ -72,7 +74,7 @@ export class SharedBuckets implements Buckets {
   take(key: string): Verdict | Promise<Verdict> {
     if (!this.#isShared) return this.#fallback.take(key)
     const { rate } = this.#options
-    return this.#redis.takeToken(PREFIX + key, rate.perSecond, rate.burst).then(
+    return this.#redis.takeToken(BUCKET_PREFIX + key, rate.perSecond, rate.burst).then(
       ([wait, missing]) => verdictOf(rate, Number(wait), Number(missing)),
       (error: unknown) => {
         this.#lose(error)
@@ -90,7 +92,7 @@ export class SharedBuckets implements Buckets {
   #lose(error: unknown): void {
     if (this.#isClosed) return
     this.#timer ??= setTimeout(() => void this.#probe(), PROBE_INTERVAL_MS).unref()
-    this.#change(false, reasonOf(error))
+    this.#change(false, redisReason(error))
   }
 
   // The same command as a request's, so that what is found to work is what is needed.
@@ -99,7 +101,7 @@ export class SharedBuckets implements Buckets {
     this.#timer = undefined
     if (this.#isClosed || this.#isShared) return
     try {
-      await this.#redis.takeToken(`${PREFIX}probe`, 1, 1)
+      await this.#redis.takeToken(`${BUCKET_PREFIX}probe`, 1, 1)
       this.#change(true, '')
     } catch (error) {
       this.#lose(error)
@@ -123,9 +125,3 @@ const verdictOf = (rate: Rate, waitMs: number, missingMs: number): Verdict => ({
   waitMs,
   fullInMs: missingMs,
 })
-
-// An error of Redis carries the command with its arguments, the password of AUTH among them, so only its code leaves.
-function reasonOf(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException
-  return code ?? /^[A-Z]{3,}(?= )/.exec(message)?.[0] ?? message
-}

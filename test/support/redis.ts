@@ -25,7 +25,11 @@ export interface TestRedis {
 export async function startRedis(t: Teardown, { password = '' } = {}): Promise<TestRedis> {
   const port = await freePort()
   const folder = testFolder(t)
-  const args = ['--port', `${port}`, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder]
+  const args = [
+    ...['--port', `${port}`, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder],
+    // Else whoever asks for a copy waits for others to ask too.
+    ...['--repl-diskless-sync-delay', '0'],
+  ]
   let child: ChildProcess | undefined
   const redis: TestRedis = {
     url: `redis://${password && `:${password}@`}127.0.0.1:${port}`,

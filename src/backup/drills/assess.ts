@@ -7,8 +7,9 @@ import { type BackupFigures, readBackupFigures } from '../../db/backup/backup-fi
 import { readHead } from '../../db/backup/read-store.ts'
 import { connectToStore } from '../../db/backup/store-connection.ts'
 import type { Settings } from '../../settings.ts'
-import { readCatalogue } from '../catalogue.ts'
+import { type CatalogueEntry, readCatalogue } from '../catalogue.ts'
 import type { Desk } from '../desk.ts'
+import { DRIVERS } from '../drivers.ts'
 import type { BackupPolicy } from '../policy/policy.ts'
 
 const TAIL_LINES = 20
@@ -42,8 +43,7 @@ export async function assess(desk: Desk, { settings, policy }: AssessOptions): P
     backups: {
       place: desk.destination.name,
       newest: backups.entries.slice(0, SHOWN_BACKUPS),
-      newest_verified:
-        backups.entries.find(({ state, verified }) => state === 'complete' && verified !== null)?.id ?? null,
+      newest_verified: backups.entries.find(isVerifiedStore)?.id ?? null,
       attested: backups.attested,
       faults: backups.faults,
     },
@@ -57,6 +57,10 @@ export async function assess(desk: Desk, { settings, policy }: AssessOptions): P
     },
   }
 }
+
+/** What lies in another server than PostgreSQL brings no store back. */
+const isVerifiedStore = ({ state, verified, type }: CatalogueEntry): boolean =>
+  state === 'complete' && verified !== null && DRIVERS.every((each) => each.type !== type || each.outside === undefined)
 
 async function postgresState({ store }: Desk): Promise<{ postgresql: object; figures?: BackupFigures }> {
   if (store === undefined)

@@ -7,6 +7,7 @@ import { translatePgError } from '../../db/pg-errors.ts'
 import type { RunQuery } from '../../db/run-query.ts'
 import type { Settings } from '../../settings.ts'
 import { openDestination } from '../destinations.ts'
+import { toolsOf } from '../job-tools.ts'
 import type { BackupPolicy, Schedule } from '../policy/policy.ts'
 import { activeSchedules, runSchedule, type ScheduledWork } from './run-schedule.ts'
 import { reportSchedules, type ScheduleReport } from './schedule-report.ts'
@@ -37,7 +38,7 @@ export class ScheduleService {
     this.#active = activeSchedules(work)
     if (settings.SCHEDULES === 'off') return
     const context = {
-      ...{ pgBin: settings.PG_BIN, pgbackrestRepository: settings.BACKUP_PGBACKREST_DIR },
+      ...toolsOf(settings),
       ...{ progress() {}, log: (line: string) => logger.info(line) },
     }
     this.#scheduler = new Scheduler({

@@ -26,7 +26,7 @@ export interface BackupFigures {
 }
 
 /** Types without the events: nothing can be recovered from one alone. */
-const WITHOUT_EVENTS = `('schema', 'globals', 'tables')`
+const WITHOUT_EVENTS = `('schema', 'globals', 'tables', 'redis')`
 /** Types onto which WAL is replayed. */
 const WAL_BASES = `('physical', 'pgbackrest')`
 
