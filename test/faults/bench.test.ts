@@ -10,6 +10,7 @@ const RUNS: [Scenario, number][] = [
   ['network', 11],
   ['replies', 22],
   ['server', 33],
+  ['refusals', 67],
   ['pooler', 59],
 ]
 

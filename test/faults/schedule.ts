@@ -26,6 +26,9 @@ export interface Fault {
 
 type Maker = (scene: Scene, random: Random) => Fault
 
+const RELOAD = 'SELECT pg_reload_conf()'
+const END_ALL = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'annals/%'`
+
 const APPEND = /annals_append|UPDATE \S+annals_head/
 
 /** Some of the statements fail. */
@@ -150,6 +153,26 @@ const service: Maker[] = [
   }),
 ]
 
+/** The server is there and well, and does not want to. */
+const refusals: Maker[] = [
+  ordered(
+    'the database only reads',
+    ['ALTER SYSTEM SET default_transaction_read_only = on', RELOAD],
+    ['ALTER SYSTEM RESET default_transaction_read_only', RELOAD],
+  ),
+  ordered('nobody is let in', ['ALTER ROLE annals NOLOGIN', END_ALL], ['ALTER ROLE annals LOGIN']),
+  ordered(
+    'the server has room for one connection',
+    ['ALTER ROLE annals CONNECTION LIMIT 1', END_ALL],
+    ['ALTER ROLE annals CONNECTION LIMIT -1'],
+  ),
+  ordered(
+    'the server has room for three connections',
+    ['ALTER ROLE annals CONNECTION LIMIT 3'],
+    ['ALTER ROLE annals CONNECTION LIMIT -1'],
+  ),
+]
+
 const pooler: Maker[] = [
   ({ pooler }) => ({ name: 'the pooler is killed', begin: () => pooler?.kill(), end: () => pooler?.start() }),
   ({ pooler }) => ({
@@ -162,7 +185,7 @@ const pooler: Maker[] = [
   backendsEnded,
 ]
 
-export const SCENARIOS = { network, replies, server, locks, service, pooler } as const
+export const SCENARIOS = { network, replies, server, locks, refusals, service, pooler } as const
 export type Scenario = keyof typeof SCENARIOS | 'all'
 
 export interface FaultOptions {
@@ -179,7 +202,8 @@ export async function runFaults(
   scene: Scene,
   { scenario, random, endAt, longestMs, log }: FaultOptions,
 ): Promise<number> {
-  const { pooler: _, ...everywhere } = SCENARIOS
+  // What joined later stays out of `all`, whose seeds would mean other faults.
+  const { pooler: _, refusals: __, ...everywhere } = SCENARIOS
   const chosen = scenario === 'all' ? Object.values(everywhere).flat() : SCENARIOS[scenario]
   const makers = chosen.filter((maker) => scene.service !== undefined || !service.includes(maker))
   let count = 0
@@ -212,6 +236,16 @@ function held(name: string, sql: string): Maker {
       },
       end: () => client?.end(),
     }
+  }
+}
+
+/** What an administrator says to the server, and takes back. */
+function ordered(name: string, begin: string[], end: string[]): Maker {
+  return ({ cluster }) => {
+    const say = async (orders: string[]) => {
+      for (const order of orders) await runSql(cluster.adminUrl, order)
+    }
+    return { name, begin: () => say(begin), end: () => say(end) }
   }
 }
 
