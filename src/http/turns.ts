@@ -84,25 +84,27 @@ export class Turns {
   #arrived(request: IncomingMessage, response: ServerResponse): void {
     if (this.#isOver || this.#isUrgent(request)) return this.#handle(request, response)
     const until = (request.socket as Caller)[refusedUntil]
-    const now = performance.now()
-    if (until !== undefined && until > now) return this.#hold({ request, response, since: now }, until - now)
-    if (this.#waiting.length > 0 || this.#taken >= PER_ROUND) return this.#add({ request, response, since: now })
+    const heldMs = until === undefined ? 0 : until - performance.now()
+    if (heldMs > 0) return this.#hold(request, response, heldMs)
+    if (this.#waiting.length > 0 || this.#taken >= PER_ROUND) return this.#add(request, response)
     this.#taken++
     this.#scheduleRound()
     this.#handle(request, response)
   }
 
-  #hold(caller: Waiting, ms: number): void {
+  #hold(request: IncomingMessage, response: ServerResponse, ms: number): void {
+    const held = { request, response, since: performance.now() }
     const letIn = () => {
-      this.#held.delete(caller)
-      this.#add({ ...caller, since: performance.now() })
+      this.#held.delete(held)
+      this.#add(request, response)
     }
-    this.#held.set(caller, setTimeout(letIn, ms).unref())
+    this.#held.set(held, setTimeout(letIn, ms).unref())
   }
 
-  #add(waiting: Waiting): void {
-    const isSurplus = waiting.request.method === 'POST' && this.#waiting.length * this.#msPerRequest > PROMPT_MS
-    ;(isSurplus ? this.#surplus : this.#waiting).push(waiting)
+  #add(request: IncomingMessage, response: ServerResponse): void {
+    const isSurplus = request.method === 'POST' && this.#waiting.length * this.#msPerRequest > PROMPT_MS
+    const queue = isSurplus ? this.#surplus : this.#waiting
+    queue.push({ request, response, since: performance.now() })
     this.#scheduleRound()
   }
 
