@@ -5,6 +5,7 @@ import type pg from 'pg'
 import type { StoreAddress } from '../db/backup/store-connection.ts'
 import type { StoreContents } from '../db/backup/store-contents.ts'
 import type { Manifest, ManifestFile } from './manifest.ts'
+import type { TableGroup } from './table-groups.ts'
 
 /** How far a job is. `total` is null when nobody knows. */
 export interface Progress {
@@ -122,12 +123,14 @@ export interface BackupDriver {
   /** Level 1, after level 0 has passed. @throws BackupError `damaged` at the first thing that is wrong */
   read(request: ReadRequest): Promise<void>
   /**
-   * Fills the tables of a store, for what can do without the tables' definitions. It is what makes the modes `replace`,
-   * `events`, `tables` and `stream` possible. @throws BackupError `damaged`, `refused`
+   * Fills the tables of a store, for what can do without the tables' definitions: straight into a store in use too.
+   * @throws BackupError `damaged`, `refused`
    */
   load?(request: LoadRequest): Promise<void>
   /** Fills a database, for what brings definitions along. @throws BackupError `damaged`, `failed`, `stopped` */
   restore?(request: RestoreRequest): Promise<void>
+  /** With `restore`: what it has of a store with its rows, so that it can be put into one that is in use. */
+  readonly holds?: readonly TableGroup[]
   /** For what lies in another server than PostgreSQL. */
   readonly outside?: OutsideStore
 }

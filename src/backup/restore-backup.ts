@@ -6,12 +6,14 @@ import { asBackupError, BackupError } from './backup-error.ts'
 import type { Destination } from './destination.ts'
 import type { BackupDriver, JobContext, OutsideStore } from './driver.ts'
 import { DRIVERS } from './drivers.ts'
+import { withLoadable } from './loadable.ts'
 import type { Manifest } from './manifest.ts'
 import { type Checked, openChecked } from './open-checked.ts'
-import { restoreBeside, TABLE_GROUPS, type TableGroup } from './restore-beside.ts'
+import { restoreBeside } from './restore-beside.ts'
 import { prepareInto, restoreInto } from './restore-into.ts'
 import { restoreStream } from './restore-stream.ts'
 import { runJob } from './run-job.ts'
+import { TABLE_GROUPS, type TableGroup } from './table-groups.ts'
 
 export type RestoreMode =
   | { mode: 'into'; isForced: boolean }
@@ -102,14 +104,21 @@ function restoreInUse(
   how: Exclude<RestoreMode, { mode: 'into' }>,
   context: JobContext,
 ): Promise<object> {
+  const groups = groupsOf(how)
+  return withLoadable(checked, { target, groups }, context, (loadable): Promise<object> => {
+    if (how.mode === 'stream') return restoreStream(loadable, { target, stream: how.stream }, context)
+    return restoreBeside(loadable, { target, groups }, context)
+  })
+}
+
+/** What is taken out of the backup. */
+function groupsOf(how: Exclude<RestoreMode, { mode: 'into' }>): readonly TableGroup[] {
   switch (how.mode) {
     case 'replace':
-      return restoreBeside(checked, { target, groups: TABLE_GROUPS }, context)
-    case 'events':
-      return restoreBeside(checked, { target, groups: ['events'] }, context)
+      return TABLE_GROUPS
     case 'tables':
-      return restoreBeside(checked, { target, groups: how.tables }, context)
-    case 'stream':
-      return restoreStream(checked, { target, stream: how.stream }, context)
+      return how.tables
+    default:
+      return ['events']
   }
 }

@@ -19,17 +19,9 @@ import { BackupError } from './backup-error.ts'
 import { momentOf } from './backup-id.ts'
 import { compareContents } from './compare-contents.ts'
 import type { JobContext } from './driver.ts'
-import type { Checked } from './open-checked.ts'
+import type { Loadable } from './loadable.ts'
+import { GROUPS, TABLE_GROUPS, type TableGroup } from './table-groups.ts'
 import { inTransaction, NEVER } from './transaction.ts'
-
-/** Tables that belong together. */
-const GROUPS = {
-  events: ['annals_head', 'events'],
-  snapshots: ['snapshots'],
-  consumers: ['annals_consumers', 'annals_consumer_members', 'annals_consumer_partitions', 'annals_consumer_parked'],
-} as const
-export type TableGroup = keyof typeof GROUPS
-export const TABLE_GROUPS = Object.keys(GROUPS) as TableGroup[]
 
 export interface RestoreBesideOptions {
   target: StoreAddress
@@ -48,7 +40,7 @@ export interface RestoredBeside {
 
 /** @throws BackupError; then nothing has changed */
 export async function restoreBeside(
-  checked: Checked,
+  checked: Loadable,
   { target, groups }: RestoreBesideOptions,
   context: JobContext,
 ): Promise<RestoredBeside> {
@@ -81,7 +73,7 @@ export async function restoreBeside(
 }
 
 interface Sides {
-  checked: Checked
+  checked: Loadable
   schema: string
   side: string
   /** That are swapped. */
@@ -93,12 +85,8 @@ async function fill(
   { checked, schema, side, tables, loaded }: Sides & { loaded: readonly string[] },
   context: JobContext,
 ): Promise<void> {
-  const { driver, manifest, backups: chain } = checked
-  const { contents } = manifest
-  if (driver.load === undefined || contents === null) {
-    throw new BackupError('refused', `a backup of type ${driver.type} can only be restored into an empty database`)
-  }
-  await driver.load({ ...context, chain, client, schema: side, part: { tables: loaded } })
+  const { contents, backups: chain } = checked
+  await checked.load({ ...context, chain, client, schema: side, part: { tables: loaded } })
   if (tables.includes('annals_head')) await setHead(client, side, contents.head)
   await compareContents(client, side, { expected: contents, tables: loaded }, context)
   const others = STORE_TABLES.filter(({ name }) => tables.includes(name) && !loaded.includes(name))
@@ -111,7 +99,7 @@ async function adjust(
   { checked, schema, side, tables }: Sides,
 ): Promise<{ snapshots_dropped: number; consumers_moved: number }> {
   const hasEvents = tables.includes('events')
-  const head = checked.manifest.contents?.head ?? 0
+  const { head } = checked.contents
   return {
     snapshots_dropped: tables.includes('snapshots')
       ? await dropSnapshotsAhead(client, side, hasEvents ? side : schema)

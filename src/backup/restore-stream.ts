@@ -10,7 +10,7 @@ import {
 import { BackupError } from './backup-error.ts'
 import { momentOf } from './backup-id.ts'
 import type { JobContext } from './driver.ts'
-import type { Checked } from './open-checked.ts'
+import type { Loadable } from './loadable.ts'
 import { inTransaction } from './transaction.ts'
 
 export interface RestoredStream extends StreamDifferences {
@@ -20,14 +20,10 @@ export interface RestoredStream extends StreamDifferences {
 
 /** @throws BackupError `not_found` when the backup has no such stream; then there is no table either */
 export async function restoreStream(
-  { driver, backups: chain, manifest }: Checked,
+  { load, backups: chain, manifest }: Loadable,
   { target, stream }: { target: StoreAddress; stream: string },
   context: JobContext,
 ): Promise<RestoredStream> {
-  if (driver.load === undefined) {
-    throw new BackupError('refused', `a backup of type ${driver.type} can't give out one stream`)
-  }
-  const { load } = driver
   const { schema } = target
   const table = `annals_stream_${momentOf(new Date())}`
   return inTransaction(target, { begin: 'BEGIN', signal: context.signal }, async (client) => {

@@ -6,7 +6,7 @@ import { driverOf } from '../backup/drivers.ts'
 import { confirmRestore, listKeptStores, revertRestore } from '../backup/kept-stores.ts'
 import type { Manifest } from '../backup/manifest.ts'
 import { type RestoreMode, restoreBackup } from '../backup/restore-backup.ts'
-import { TABLE_GROUPS, type TableGroup } from '../backup/restore-beside.ts'
+import { TABLE_GROUPS, type TableGroup } from '../backup/table-groups.ts'
 import { BACKUP_EXIT_CODES, type DeskOptions, withFiles, withStore } from './backup-context.ts'
 import { onStore } from './backup-options.ts'
 import { describeManifest } from './backup-report.ts'
@@ -20,7 +20,10 @@ Modes:
            \`annals restore confirm\`
   events   the same for the events alone; snapshots and consumers stay, and are brought back to the events' head
   tables   the same for --tables, some of ${TABLE_GROUPS.join(', ')}
-  stream   one stream into a table beside the events, compared with the stream in use`
+  stream   one stream into a table beside the events, compared with the stream in use
+
+Other modes than into are for archives, and for dumps that hold what is asked for: those are restored into a scratch
+database first, for which the role needs CREATEDB.`
 
 interface RestoreOptions extends DeskOptions {
   into?: string

@@ -11,7 +11,7 @@ import type { Desk } from '../../src/backup/desk.ts'
 import { openDestination } from '../../src/backup/destinations.ts'
 import type { CreateOptions, JobContext } from '../../src/backup/driver.ts'
 import { type Manifest, manifestText } from '../../src/backup/manifest.ts'
-import { restoreBackup } from '../../src/backup/restore-backup.ts'
+import { type RestoreMode, restoreBackup } from '../../src/backup/restore-backup.ts'
 import { verifyBackup } from '../../src/backup/verify-backup.ts'
 import { startEmbeddedPostgres } from '../../src/db/embedded-postgres.ts'
 import { Migrator, runMigrations } from '../../src/db/migrator.ts'
@@ -178,6 +178,74 @@ t.test('Definitions, tables and roles come back too', async (t) => {
     [{ rolconnlimit: 3, is_monitor: true, rolpassword: /^SCRAM-SHA-256/ }],
   )
 })
+
+t.test(
+  'A dump goes into a store in use by way of a scratch database, whole, in part, or one stream of it',
+  async (t) => {
+    // In a schema of another name than the store that it goes into.
+    const { desk, url: source } = await newDesk(t, 'shop')
+    await runSql(
+      source,
+      `INSERT INTO shop.annals_consumers (name, filter, start, partitions, lease_seconds, max_attempts) VALUES ('mail', '{}', '0', 1, 30, 5)`,
+    )
+    const [full, data, events, both, schema] = [
+      await make(desk, 'full'),
+      await make(desk, 'data', { format: 'plain', gzip: true }),
+      await make(desk, 'events'),
+      await make(desk, 'events-snapshots'),
+      await make(desk, 'schema'),
+    ]
+    const url = await newDatabase()
+    await runMigrations(url)
+    await append(url, 30)
+    await runSql(url, `INSERT INTO snapshots (stream_id, version, state_data) VALUES ('order-5', 2, 'x')`)
+    const put = (id: string, how: RestoreMode, target = url) =>
+      restoreBackup({ id, destination: desk.destination, target: { url: target, schema: 'public' }, how }, context())
+    const held = (of: string, name: string) =>
+      Promise.all(['events', 'snapshots', 'annals_consumers'].map((table) => rowsOf(of, name, table)))
+    const before = await held(url, 'public')
+
+    const stream = await put(full.id, { mode: 'stream', stream: 'order-1' })
+    t.match(stream.outcome, { events: 29, same: 0, newer: 0 })
+    t.same(await held(url, 'public'), before, 'one stream comes beside what is in use')
+    for (const [id, how, message] of [
+      [events.id, { mode: 'replace' }, /has no snapshots and no consumers: .* --mode tables --tables events$/],
+      [
+        both.id,
+        { mode: 'tables', tables: ['consumers'] },
+        /has no consumers: .* --mode tables --tables events,snapshots$/,
+      ],
+      [schema.id, { mode: 'replace' }, /of type schema, which can't be put into a store in use: .* by --mode into$/],
+      [schema.id, { mode: 'stream', stream: 'order-1' }, /can't be put into a store in use/],
+    ] as [string, RestoreMode, RegExp][]) {
+      t.match(await failure(put(id, how)), { kind: 'refused', message })
+    }
+    await runSql(server.adminUrl, `CREATE ROLE modest LOGIN PASSWORD 'x'; GRANT pg_read_all_data TO modest`)
+    const modest = new URL(url)
+    modest.username = 'modest'
+    modest.password = 'x'
+    await runSql(url, 'GRANT ALL ON ALL TABLES IN SCHEMA public TO modest')
+    t.match(await failure(put(full.id, { mode: 'replace' }, modest.href)), {
+      ...{ kind: 'refused', message: /restored into a scratch database first: permission denied to create database/ },
+    })
+    t.same(await held(url, 'public'), before)
+
+    const [, snapshots, consumers] = before
+    await put(events.id, { mode: 'events' })
+    const [all] = await held(source, 'shop')
+    t.same(await held(url, 'public'), [all, snapshots, consumers], 'events alone')
+    for (const { id } of [full, data]) {
+      await runSql(url, `DELETE FROM annals_consumers; UPDATE snapshots SET state_data = 'changed'`)
+      const { outcome } = await put(id, { mode: 'replace' })
+      t.match(outcome, { kept: /^annals_before_/, snapshots_dropped: 0 })
+      t.same(await held(url, 'public'), await held(source, 'shop'), id)
+    }
+    await put(both.id, { mode: 'tables', tables: ['events', 'snapshots'] })
+    t.same(await held(url, 'public'), await held(source, 'shop'))
+    t.equal((await new Migrator({ connectionString: url, schema: 'public' }).verify()).differences?.length, 0)
+    t.same(await runSql(server.adminUrl, `SELECT datname FROM pg_database WHERE datname LIKE 'annals_scratch%'`), [])
+  },
+)
 
 t.test('What is damaged is found, and named', async (t) => {
   const { desk, folder } = await newDesk(t)

@@ -4,9 +4,9 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { COPY_HEADER, COPY_TRAILER, fieldOf, type OnRow } from '../../db/backup/copy-rows.ts'
 import { copyIn } from '../../db/backup/copy-table.ts'
-import { columnsOf, EVENTS, STORE_TABLES, type StoreTable } from '../../db/backup/store-tables.ts'
-import { BackupError } from '../backup-error.ts'
+import { EVENTS, STORE_TABLES, type StoreTable } from '../../db/backup/store-tables.ts'
 import type { LoadRequest, OpenBackup } from '../driver.ts'
+import { refuseColumns } from '../refuse-columns.ts'
 import { type ArchiveTable, archiveDetails } from './archive-details.ts'
 import { readRows } from './read-chunks.ts'
 
@@ -26,7 +26,7 @@ async function load(table: StoreTable, backup: OpenBackup, request: LoadRequest)
   const { client, schema, signal, part } = request
   const stream = table === EVENTS ? part?.stream : undefined
   const into = stream?.into ?? table.name
-  await refuseColumns(into, table, archived, request)
+  await refuseColumns({ into, table, columns: archived.columns }, request)
   const picker = stream && new StreamPicker(stream.id)
   const fields = table.columns.length
   const rows = readRows(backup, archived, { fields, onRow: picker?.onRow ?? (() => {}), signal })
@@ -66,21 +66,4 @@ class StreamPicker {
     this.#picked = []
     return picked
   }
-}
-
-/** A table that lacks what was backed up would lose it; a type that differs would change it. */
-async function refuseColumns(
-  into: string,
-  table: StoreTable,
-  { columns }: ArchiveTable,
-  { client, schema }: LoadRequest,
-): Promise<void> {
-  const there = await columnsOf((text, values) => client.query(text, values), schema, { ...table, name: into })
-  const lacking = columns.filter(({ name, type }) => !there.some((each) => each.name === name && each.type === type))
-  if (lacking.length === 0) return
-  const list = lacking.map(({ name, type }) => `${name} ${type}`).join(', ')
-  throw new BackupError(
-    'refused',
-    `the backup has columns of ${table.name} that the table to restore into does not have: ${list}. Add them first`,
-  )
 }

@@ -1,7 +1,7 @@
 // Backups by pg_dump, one driver for each thing that can be taken of a database.
 
 import type { BackupDriver } from '../driver.ts'
-import type { DumpType } from './dump-plan.ts'
+import { type DumpType, heldBy } from './dump-plan.ts'
 import { readDump } from './read-dump.ts'
 import { restoreDump } from './restore-dump.ts'
 import { writeDump } from './write-dump.ts'
@@ -15,6 +15,7 @@ const dumpDriver = (type: DumpType, about: Omit<BackupDriver['about'], 'needs'>)
   create: (request) => writeDump(type, request),
   read: readDump,
   restore: (request) => restoreDump(type, request),
+  holds: heldBy(type),
 })
 
 export const DUMP_DRIVERS: readonly BackupDriver[] = [

@@ -5,6 +5,7 @@ import { EVENTS, SNAPSHOTS, STORE_TABLES } from '../../db/backup/store-tables.ts
 import { quoteIdentifier } from '../../db/sql.ts'
 import { BackupError } from '../backup-error.ts'
 import type { CreateOptions } from '../driver.ts'
+import { TABLE_GROUPS, type TableGroup } from '../table-groups.ts'
 
 export type DumpType = 'full' | 'events' | 'events-snapshots' | 'schema' | 'data' | 'tables'
 
@@ -15,6 +16,22 @@ export interface DumpPlan {
   filled: string[]
   /** The store's tables that are in it with their definition; all when absent. */
   defined?: string[]
+}
+
+/** What a dump has of a store with its rows; what an older Annals did not have yet is empty. */
+export function heldBy(type: DumpType): readonly TableGroup[] {
+  switch (type) {
+    case 'full':
+    case 'data':
+      return TABLE_GROUPS
+    case 'events':
+      return ['events']
+    case 'events-snapshots':
+      return ['events', 'snapshots']
+    case 'schema':
+    case 'tables':
+      return []
+  }
 }
 
 /** What an empty store would lack to be a store: its migrations and its head. */
