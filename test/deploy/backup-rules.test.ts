@@ -143,14 +143,15 @@ t.test('Another policy has other rules', { skip: isPromtoolAbsent }, async (t) =
   const folder = testFolder(t)
   const file = join(folder, 'rules.yml')
   const alerts = { warn_after_hours: 2, critical_after_hours: 4, drill_within_days: 7 }
-  const schedules = [{ name: 'a', cron: '0 * * * *', task: 'create' as const, type: 'full' }]
-  writeFileSync(file, alertRules({ ...DEFAULT_POLICY, alerts, schedules }))
-  const series = { 'backup_last_success_timestamp_seconds{type="full"}': 0, [DRILL]: 0 }
-  const said = judge(
-    folder,
-    file,
-    [{ title: 'at 3 h', series, hours: 3, fire: ['AnnalsBackupOld'] }],
-    ['AnnalsBackupOld', 'AnnalsBackupVeryOld'],
-  )
-  t.equal(said, '')
+  const hourly = (type: string) => ({ name: type, cron: '0 * * * *', task: 'create' as const, type })
+  const [full, redis] = ['full', 'redis'].map((type) => `backup_last_success_timestamp_seconds{type="${type}"}`)
+  const old = ['AnnalsBackupOld', 'AnnalsBackupVeryOld']
+  const judged = (types: string[], series: Moment['series'], fire: string[]) => {
+    writeFileSync(file, alertRules({ ...DEFAULT_POLICY, alerts, schedules: types.map(hourly) }))
+    return judge(folder, file, [{ title: 'at 3 h', series: { [DRILL]: 0, ...series }, hours: 3, fire }], old)
+  }
+  t.equal(judged(['full'], { [full as string]: 0 }, ['AnnalsBackupOld']), '')
+  const fresh = { [full as string]: 0, [redis as string]: 3 * HOUR }
+  t.equal(judged(['full', 'redis'], fresh, ['AnnalsBackupOld']), '', 'counters are no backup of events')
+  t.equal(judged(['redis'], fresh, ['AnnalsBackupOld']), '')
 })

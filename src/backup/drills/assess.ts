@@ -3,13 +3,12 @@
 import { readFileSync, statfsSync } from 'node:fs'
 import { freemem, loadavg, totalmem, uptime } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
-import { type BackupFigures, readBackupFigures } from '../../db/backup/backup-figures.ts'
+import { type BackupFigures, readBackupFigures, WITHOUT_EVENTS } from '../../db/backup/backup-figures.ts'
 import { readHead } from '../../db/backup/read-store.ts'
 import { connectToStore } from '../../db/backup/store-connection.ts'
 import type { Settings } from '../../settings.ts'
 import { type CatalogueEntry, readCatalogue } from '../catalogue.ts'
 import type { Desk } from '../desk.ts'
-import { DRIVERS } from '../drivers.ts'
 import type { BackupPolicy } from '../policy/policy.ts'
 
 const TAIL_LINES = 20
@@ -58,9 +57,8 @@ export async function assess(desk: Desk, { settings, policy }: AssessOptions): P
   }
 }
 
-/** What lies in another server than PostgreSQL brings no store back. */
 const isVerifiedStore = ({ state, verified, type }: CatalogueEntry): boolean =>
-  state === 'complete' && verified !== null && DRIVERS.every((each) => each.type !== type || each.outside === undefined)
+  state === 'complete' && verified !== null && !WITHOUT_EVENTS.includes(type)
 
 async function postgresState({ store }: Desk): Promise<{ postgresql: object; figures?: BackupFigures }> {
   if (store === undefined)

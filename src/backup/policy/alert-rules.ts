@@ -1,6 +1,7 @@
 // Rules for Prometheus, from the policy: deploy/prometheus/backup.rules.yml, and `annals schedules generate prometheus`.
 
 import { stringify } from 'yaml'
+import { WITHOUT_EVENTS } from '../../db/backup/backup-figures.ts'
 import type { BackupPolicy } from './policy.ts'
 
 const HOUR = 3_600
@@ -23,6 +24,10 @@ function rulesOf({ schedules, alerts, objectives }: BackupPolicy): Rule[] {
   const types = [...new Set(schedules.flatMap((each) => (each.task === 'create' ? [each.type] : [])))]
   // Types that nobody scheduled may be as old as they like.
   const scheduled = types.length === 0 ? '' : `{type=~"${types.join('|')}"}`
+  // What holds no events is no reason to be quiet about the others.
+  const restoring = types.filter((type) => !WITHOUT_EVENTS.includes(type))
+  const ofStore = restoring.length === 0 ? `!~"${WITHOUT_EVENTS.join('|')}"` : `=~"${restoring.join('|')}"`
+  const ofEvents = `backup_last_success_timestamp_seconds{type${ofStore}}`
   const success = `backup_last_success_timestamp_seconds${scheduled}`
   const failure = `backup_last_failure_timestamp_seconds${scheduled}`
   const rule = (
@@ -33,12 +38,12 @@ function rulesOf({ schedules, alerts, objectives }: BackupPolicy): Rule[] {
   ): Rule => ({ alert, expr, for: lasting, labels: { severity }, annotations: { summary, description } })
   return [
     rule(
-      ...(['AnnalsBackupOld', 'warning', `time() - max(${success}) > ${warn * HOUR}`, '30m'] as const),
+      ...(['AnnalsBackupOld', 'warning', `time() - max(${ofEvents}) > ${warn * HOUR}`, '30m'] as const),
       `No backup succeeded for ${warn} hours.`,
       'See GET /schedules for the last outcome, and run annals backup create.',
     ),
     rule(
-      ...(['AnnalsBackupVeryOld', 'critical', `time() - max(${success}) > ${critical * HOUR}`, '1h'] as const),
+      ...(['AnnalsBackupVeryOld', 'critical', `time() - max(${ofEvents}) > ${critical * HOUR}`, '1h'] as const),
       `No backup succeeded for ${critical} hours.`,
       'What was stored since would be lost. Run annals backup create now, and look why the schedule does not.',
     ),
@@ -50,7 +55,7 @@ function rulesOf({ schedules, alerts, objectives }: BackupPolicy): Rule[] {
       'annals backup list shows it, and annals_jobs why.',
     ),
     rule(
-      ...(['AnnalsBackupUnknown', 'critical', `absent(${success})`, '1h'] as const),
+      ...(['AnnalsBackupUnknown', 'critical', `absent(${ofEvents})`, '1h'] as const),
       'It is not known when the last backup was made.',
       'There was none yet, or no service that knows is scraped.',
     ),

@@ -26,16 +26,16 @@ export interface BackupFigures {
 }
 
 /** Types without the events: nothing can be recovered from one alone. */
-const WITHOUT_EVENTS = `('schema', 'globals', 'tables', 'redis')`
+export const WITHOUT_EVENTS: readonly string[] = ['schema', 'globals', 'tables', 'redis']
 /** Types onto which WAL is replayed. */
 const WAL_BASES = `('physical', 'pgbackrest')`
 
 export async function readBackupFigures(query: RunQuery, schema: string): Promise<BackupFigures> {
   const store = quoteIdentifier(schema)
   const epoch = (value: string) => `extract(epoch FROM ${value})::float8`
-  const { rows } = await query(`
-    WITH whole AS (
-      SELECT * FROM ${store}.annals_backups WHERE state = 'complete' AND type NOT IN ${WITHOUT_EVENTS}
+  const { rows } = await query(
+    `WITH whole AS (
+      SELECT * FROM ${store}.annals_backups WHERE state = 'complete' AND type <> ALL ($1)
     ), types AS (
       SELECT type, ${epoch(`max(finished_at) FILTER (WHERE state IN ('complete', 'removed'))`)} AS last_success,
         ${epoch(`max(finished_at) FILTER (WHERE state = 'failed')`)} AS last_failure
@@ -58,7 +58,9 @@ export async function readBackupFigures(query: RunQuery, schema: string): Promis
           SELECT a.last_archived_time FROM pg_stat_archiver AS a
           WHERE current_setting('archive_mode') <> 'off' AND EXISTS (SELECT FROM whole WHERE type IN ${WAL_BASES})))`)}
         FROM whole AS w) AS recovery_point,
-      (SELECT coalesce(json_agg(to_json(d)), '[]')::text FROM drills AS d) AS drills`)
+      (SELECT coalesce(json_agg(to_json(d)), '[]')::text FROM drills AS d) AS drills`,
+    [WITHOUT_EVENTS],
+  )
   const row = rows[0] as Record<string, unknown>
   // As text, since connections differ in what they make of JSON.
   const [types, drills] = [row['types'], row['drills']].map((json) => JSON.parse(json as string))
