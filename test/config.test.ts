@@ -2,8 +2,10 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import t from 'tap'
+import { exportSettings } from '../src/cli/config.ts'
 import { allowed, loadSettings, SettingsError, withEnvFile } from '../src/config.ts'
 import { defaultOf, PROFILES, Settings } from '../src/settings.ts'
+import { spawnAnnals } from './support/service.ts'
 
 const names = Object.keys(Settings.properties)
 const refusal = (env: Record<string, string>): string => {
@@ -140,4 +142,37 @@ t.test('the settings reference and .env.example name every setting, and nothing 
   const example = readFileSync(join(root, '.env.example'), 'utf8').replaceAll(/^# ([A-Z_]+=)/gm, '$1')
   t.strictSame(Object.keys(parseEnv(example)).sort(), [...names].sort())
   t.strictSame(loadSettings(parseEnv(example)).settings, loadSettings({}).settings, 'and its values are the defaults')
+})
+
+t.test('what was given goes into a file for a repository, and of secrets only their names', async (t) => {
+  const word = 'canary-of-at-least-thirty-two-characters'
+  const valueOf: Record<string, string> = {
+    ...{ DATABASE_URL: `postgres://annals:${word}@db/annals`, REDIS_URL: `redis://:${word}@redis`, JWT_SECRET: word },
+    ANNALS_TOKENS: `admin:${word}`,
+  }
+  const secrets = Object.entries(Settings.properties).flatMap(([name, schema]) => (schema['secret'] ? [name] : []))
+  const env: Record<string, string> = {
+    ...Object.fromEntries(secrets.map((name) => [name, valueOf[name] ?? word])),
+    ...{ DATABASE_DIRECT_URL: `postgres://annals:${word}@db/annals`, APP_ENV: 'production', PORT: '9090' },
+    ...{
+      BACKUP_OFFSITE: `restic:rest:https://annals:${word}@backup/annals`,
+      BACKUP_DIR: "/srv/the annals' backups #1",
+    },
+  }
+  const loaded = loadSettings(env)
+  const exported = exportSettings(loaded)
+  t.same(exported.settings, { APP_ENV: 'production', PORT: 9090, BACKUP_DIR: env['BACKUP_DIR'] })
+  t.same(exported.secrets.toSorted(), [...secrets, 'BACKUP_OFFSITE'].toSorted())
+
+  const folder = t.testdir()
+  const child = spawnAnnals(t, ['config', 'export'], env, folder)
+  t.equal(await child.exit, 0)
+  const text = child.stdout.join('\n')
+  t.notMatch(text, /canary/)
+  const filled = text.replaceAll(/\$\{(\w+)\}/g, (_, name: string) => env[name] as string)
+  t.same(
+    loadSettings(parseEnv(filled) as Record<string, string>).settings,
+    loaded.settings,
+    'filled in, it is the same',
+  )
 })

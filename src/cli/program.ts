@@ -17,6 +17,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   schedules: async () => (await import('./schedules.ts')).schedulesCommand(),
   wal: async () => (await import('./wal.ts')).walCommand(),
   dr: async () => (await import('./dr.ts')).drCommand(),
+  config: async () => (await import('./config.ts')).configCommand(),
   openapi: async () => (await import('./openapi.ts')).openapiCommand(),
 }
 
