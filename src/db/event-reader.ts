@@ -27,13 +27,26 @@ import {
   sizeOf,
   streamStatement,
 } from './read-events.ts'
-import { ShortReads } from './short-reads.ts'
+import { SharedReads } from './shared-reads.ts'
+import { shortPages, shortReadsStatement } from './short-reads.ts'
 import { quoteIdentifier } from './sql.ts'
+import { copyStreams, StreamsRows } from './streams-rows.ts'
 
 export class EventReader {
   readonly #pool: MeasuredPool
   readonly #schema: string
-  readonly #shortReads: ShortReads
+  /** Of the first events of streams, by a prepared statement. */
+  readonly #short = new SharedReads({
+    alone: async (read) => (await this.#readShort([read]))[0] as PageText,
+    together: (reads) => this.#readShort(reads),
+    ...{ leastTogether: 2, mostTogether: MAX_SHORT_READS },
+  })
+  /** Of longer ones, by COPY. */
+  readonly #long = new SharedReads({
+    alone: (read) => this.#readAlone(read, ','),
+    together: (reads) => this.#readTogether(reads),
+    ...{ leastTogether: MIN_LONG_READS, mostTogether: MAX_LONG_READS },
+  })
   /** As the last page said; undefined before the first. */
   #largestEventBytes: number | undefined
   /** Versions of streams that were read; a hint, which may be outdated. */
@@ -44,11 +57,6 @@ export class EventReader {
   constructor(pool: MeasuredPool, schema: string) {
     this.#pool = pool
     this.#schema = schema
-    this.#shortReads = new ShortReads(schema, async (statement) => {
-      const query = { ...arrayQuery(pool, statement), types: AS_TEXT }
-      const { rows } = await tried(() => pool.query(query))
-      return rows as (string | null)[][]
-    })
   }
 
   async readStream(query: StreamQuery): Promise<StreamPage> {
@@ -63,40 +71,73 @@ export class EventReader {
 
   async readStreamText(query: StreamQuery, separator: Separator): Promise<PageText> {
     const { limit, isMeasured } = sizeOf(query, this.#largestEventBytes)
-    if (isMeasured || query.types !== undefined || limit <= FIRST_EVENTS) return this.#readFirst(query, separator)
-    const page = await this.#readLong({ ...query, limit }, separator)
+    if (isMeasured || query.types !== undefined) return this.#readLines(query, separator)
+    const page = await this.#readPlain({ ...query, limit }, separator)
     if (this.#lengths.size >= MAX_LENGTHS) this.#lengths.clear()
     this.#lengths.set(query.streamId, page.head)
     return page
   }
 
-  // A stream that was long the last time comes by one COPY. Of another one the first events come as lines, and only what
-  // is more than those by COPY.
-  async #readLong(query: StreamQuery, separator: Separator): Promise<PageText> {
-    if ((this.#lengths.get(query.streamId) ?? 0) > FIRST_EVENTS) {
+  // What a stream had the last time tells which statement is the cheapest, and whether one for several reads is.
+  async #readPlain(query: StreamQuery, separator: Separator): Promise<PageText> {
+    const expected = this.#expected(query)
+    if (separator === ',' && query.direction === 'forward' && query.toVersion === undefined) {
+      const few = { ...query, limit: Math.min(query.limit, FIRST_EVENTS) }
+      if (expected !== undefined && expected <= FIRST_EVENTS && this.#fits(few, MAX_SHORT_BYTES)) {
+        return this.#whole(query, await this.#short.read(few), separator)
+      }
+      if ((expected ?? 0) <= MAX_SHARED_EVENTS && this.#fits(query, MAX_LONG_BYTES)) return this.#long.read(query)
+    }
+    return this.#readAlone(query, separator)
+  }
+
+  async #readAlone(query: StreamQuery, separator: Separator): Promise<PageText> {
+    const expected = this.#expected(query)
+    if (expected !== undefined && expected > FIRST_EVENTS) {
       const page = await this.#copy(copyStream(this.#schema, query), separator)
       // Without an event there is no row that could tell the head.
       if (page.count > 0) return page
     }
-    const first = await this.#readFirst({ ...query, limit: FIRST_EVENTS }, separator)
-    return first.isFull && first.last !== undefined ? this.#readRest(query, first, first.last, separator) : first
+    const few = { ...query, limit: Math.min(query.limit, FIRST_EVENTS) }
+    return this.#whole(query, await this.#readLines(few, separator), separator)
   }
 
-  async #readFirst(query: StreamQuery, separator: Separator): Promise<PageText> {
-    if (separator === ',' && this.#isShort(query)) {
-      const { streamId, fromVersion = 1, limit } = query
-      const { page, largestEventBytes } = await this.#shortReads.read({ streamId, fromVersion, limit })
-      this.#largestEventBytes = largestEventBytes
-      return page
-    }
+  /** The page that begins with the first events of it; only what is more than those comes by COPY. */
+  async #whole(query: StreamQuery, first: PageText, separator: Separator): Promise<PageText> {
+    if (!first.isFull || first.last === undefined || first.count === query.limit) return first
+    return this.#readRest(query, first, first.last, separator)
+  }
+
+  /** How many events the read is likely to get; undefined for many of a stream that is not known. */
+  #expected({ streamId, direction, fromVersion = 1, limit }: StreamQuery): number | undefined {
+    const length = this.#lengths.get(streamId)
+    if (length === undefined) return limit <= FIRST_EVENTS ? limit : undefined
+    return Math.min(limit, direction === 'forward' ? Math.max(0, length - fromVersion + 1) : length)
+  }
+
+  #fits({ limit }: StreamQuery, maxBytes: number): boolean {
+    return !sizeOf({ limit, maxBytes }, this.#largestEventBytes).isMeasured
+  }
+
+  async #readLines(query: StreamQuery, separator: Separator): Promise<PageText> {
     const { version, events, isFull } = await this.readStream(query)
     return pageText(events, version, isFull, separator)
   }
 
-  #isShort({ direction, limit, types, toVersion }: StreamQuery): boolean {
-    if (this.#largestEventBytes === undefined || limit > FIRST_EVENTS) return false
-    const isPlain = direction === 'forward' && types === undefined && toVersion === undefined
-    return isPlain && !sizeOf({ limit, maxBytes: MAX_SHORT_BYTES }, this.#largestEventBytes).isMeasured
+  async #readShort(reads: StreamQuery[]): Promise<PageText[]> {
+    const query = { ...arrayQuery(this.#pool, shortReadsStatement(this.#schema, reads)), types: AS_TEXT }
+    const { rows } = await tried(() => this.#pool.query(query))
+    const { pages, largestEventBytes } = shortPages(rows as (string | null)[][], reads)
+    this.#largestEventBytes = largestEventBytes
+    return pages
+  }
+
+  async #readTogether(reads: StreamQuery[]): Promise<PageText[]> {
+    const text = copyStreams(this.#schema, reads)
+    const events = reads.reduce((sum, read) => sum + (this.#expected(read) ?? FIRST_EVENTS), 0)
+    const rows = await tried(() => this.#pool.copy(text, () => new StreamsRows(reads.length, this.#lineBytes * events)))
+    this.#largestEventBytes = rows.largestEventBytes
+    return rows.pages(reads)
   }
 
   // What is below the head that was seen never changes, so the rest is of the same moment.
@@ -182,8 +223,14 @@ async function tried<R>(read: () => Promise<R>): Promise<R> {
 // So many events of a stream come by a prepared statement, and the rest by COPY, which can't be prepared: planning it takes
 // as long as the lines of about twenty events.
 const FIRST_EVENTS = 16
-// Many reads share a statement, so each one's part of it has to be small.
+// Many reads share a statement, so each one's part of it has to be small, and a longer one gains nothing by it.
+const MAX_SHORT_READS = 64
 const MAX_SHORT_BYTES = 256 * 1024
+const MAX_SHARED_EVENTS = 200
+/** The statement for several is planned anew each time, and takes longer to plan than that for one. */
+const MIN_LONG_READS = 3
+const MAX_LONG_READS = 16
+const MAX_LONG_BYTES = 512 * 1024
 const MAX_LENGTHS = 10_000
 // Room for one line before anything is known.
 const USUAL_LINE_BYTES = 512

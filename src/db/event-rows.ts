@@ -2,6 +2,7 @@
 // PostgreSQL takes it more than three times the work of sending the columns (docs/decisions/0013).
 
 import pg from 'pg'
+import { CopyRow, EVENT_COLUMNS, EVENT_FIELDS, TO_BINARY } from './copy-row.ts'
 import type { FeedQuery, PageText, StreamQuery } from './event-log.ts'
 import { fragment, JsonBytes } from './json-bytes.ts'
 import { quoteIdentifier } from './sql.ts'
@@ -13,9 +14,6 @@ export interface CopyPlan {
   /** By which number the events are ordered. */
   order: 'position' | 'version'
 }
-
-const COLUMNS = `e.position, e.version, e.event_id, e.stream_id, e.event_type, e.event_data, e.is_json, e.content_type,
-  e.metadata, e.created_at`
 
 /** A page of the feed without a filter: COPY takes no parameters, so its values are written into the text. */
 export function copyFeed(schema: string, query: FeedQuery): CopyPlan | undefined {
@@ -58,47 +56,20 @@ function eventRows(
   more = '',
 ): string {
   const where = conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : ''
-  return `SELECT ${COLUMNS}${more} FROM ${tables}.events AS e ${where}
+  return `SELECT ${EVENT_COLUMNS}${more} FROM ${tables}.events AS e ${where}
     ORDER BY e.${order} ${direction === 'forward' ? 'ASC' : 'DESC'} LIMIT ${limit}`
 }
-
-const TO_BINARY = 'TO STDOUT (FORMAT binary)'
-
-/** Eleven bytes of signature, flags, and the length of an extension that is not used. */
-const HEADER_BYTES = 19
-const NULL_LENGTH = -1
-/** Columns of an event, and the head of its stream after them. */
-const FIELDS = 11
-
-const POSITION = fragment('{"position":')
-const STREAM_ID = fragment(',"stream_id":')
-const VERSION = fragment(',"version":')
-const ID = fragment(',"id":"')
-const TYPE = fragment('","type":')
-const DATA = fragment(',"data":')
-const DATA_BASE64 = fragment(',"data_base64":"')
-const CONTENT_TYPE = fragment(',"content_type":')
-const JSON_TYPE = fragment('"application/json"')
-const BYTES_TYPE = fragment('"application/octet-stream"')
-const METADATA = fragment(',"metadata":')
-const NULL = fragment('null')
-const CREATED_AT = fragment(',"created_at":"')
-const END = fragment('"}')
-const QUOTE = fragment('"')
 
 /** Takes the data of one COPY and makes the page of it; {@link take} is to be called with each message. */
 export class EventRows {
   readonly #plan: CopyPlan
+  readonly #row = new CopyRow()
   readonly #lines: JsonBytes
   readonly #separator: Uint8Array
-  #isBegun = false
   #head = 0
   #largestEventBytes: number | undefined
   #count = 0
   #last: number | undefined
-  /** Where the fields of the row in hand begin and end; -1 for NULL. */
-  readonly #starts = new Int32Array(FIELDS)
-  readonly #ends = new Int32Array(FIELDS)
 
   /** `separator` is one byte, written after each event. */
   constructor(plan: CopyPlan, separator: string, expectedBytes: number) {
@@ -108,23 +79,7 @@ export class EventRows {
   }
 
   take(data: Buffer): void {
-    let pos = this.#isBegun ? 0 : HEADER_BYTES
-    this.#isBegun = true
-    while (pos < data.length) {
-      const fields = data.readInt16BE(pos)
-      pos += 2
-      // The trailer.
-      if (fields === NULL_LENGTH) return
-      for (let i = 0; i < fields; i++) {
-        const length = data.readInt32BE(pos)
-        pos += 4
-        this.#starts[i] = length === NULL_LENGTH ? NULL_LENGTH : pos
-        if (length > 0) pos += length
-        this.#ends[i] = pos
-      }
-      if (this.#isNull(2)) this.#readHead(data)
-      else this.#writeEvent(data)
-    }
+    this.#row.each(data, this.#found)
   }
 
   /** The page, when all data has come; without a row of the head, the head is 0 and the size unknown. */
@@ -139,60 +94,18 @@ export class EventRows {
     }
   }
 
-  #readHead(data: Buffer): void {
-    this.#head = this.#number(data, 0)
-    this.#largestEventBytes = this.#number(data, 1)
-  }
-
-  #writeEvent(data: Buffer): void {
-    const lines = this.#lines
-    const position = this.#number(data, 0)
-    const version = this.#number(data, 1)
-    lines.fragment(POSITION)
-    lines.integer(position)
-    lines.fragment(STREAM_ID)
-    this.#string(data, 3)
-    lines.fragment(VERSION)
-    lines.integer(version)
-    lines.fragment(ID)
-    lines.uuid(data, this.#starts[2] as number)
-    lines.fragment(TYPE)
-    this.#string(data, 4)
-    const isJson = data[this.#starts[6] as number] === 1
-    if (isJson) {
-      lines.fragment(DATA)
-      lines.copy(data, this.#starts[5] as number, this.#ends[5] as number)
-    } else {
-      lines.fragment(DATA_BASE64)
-      lines.base64(data, this.#starts[5] as number, this.#ends[5] as number)
-      lines.fragment(QUOTE)
+  readonly #found = (): void => {
+    const row = this.#row
+    if (!row.isEvent) {
+      this.#head = row.number(0)
+      this.#largestEventBytes = row.number(1)
+      return
     }
-    lines.fragment(CONTENT_TYPE)
-    if (this.#isNull(7)) lines.fragment(isJson ? JSON_TYPE : BYTES_TYPE)
-    else this.#string(data, 7)
-    lines.fragment(METADATA)
-    if (this.#isNull(8)) lines.fragment(NULL)
-    // The first byte is the version of the format.
-    else lines.copy(data, (this.#starts[8] as number) + 1, this.#ends[8] as number)
-    lines.fragment(CREATED_AT)
-    lines.time(this.#number(data, 9))
-    lines.fragment(END)
-    lines.fragment(this.#separator)
-    if (this.#plan.order === 'version') this.#head = this.#number(data, 10)
+    row.writeEvent(this.#lines)
+    this.#lines.fragment(this.#separator)
+    const isOfStream = this.#plan.order === 'version'
+    if (isOfStream) this.#head = row.number(EVENT_FIELDS)
     this.#count++
-    this.#last = this.#plan.order === 'position' ? position : version
-  }
-
-  #isNull(field: number): boolean {
-    return this.#starts[field] === NULL_LENGTH
-  }
-
-  #number(data: Buffer, field: number): number {
-    const start = this.#starts[field] as number
-    return data.readInt32BE(start) * 0x1_0000_0000 + data.readUInt32BE(start + 4)
-  }
-
-  #string(data: Buffer, field: number): void {
-    this.#lines.string(data, this.#starts[field] as number, this.#ends[field] as number)
+    this.#last = isOfStream ? row.version : row.position
   }
 }

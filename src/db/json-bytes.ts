@@ -28,6 +28,11 @@ export class JsonBytes {
     return this.#buffer.subarray(0, this.#pos)
   }
 
+  /** Number of bytes that were written so far. */
+  get length(): number {
+    return this.#pos
+  }
+
   fragment(bytes: Uint8Array): void {
     const { length } = bytes
     this.#reserve(length)

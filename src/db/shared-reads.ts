@@ -1,0 +1,77 @@
+// Reads of streams. Those that arrive while others are on their way go to the database together in the next statement: a
+// round trip of its own costs a read more than its events do (docs/decisions/0013).
+
+import type { PageText, StreamQuery } from './event-log.ts'
+
+export interface ReadWays {
+  /** One statement for one read. */
+  alone(read: StreamQuery): Promise<PageText>
+  /** One for all of them; the pages come in the same order. */
+  together(reads: StreamQuery[]): Promise<PageText[]>
+  /** Fewer go alone. */
+  leastTogether: number
+  mostTogether: number
+}
+
+// A statement that takes longer holds nobody up: what waits goes beside it.
+const PATIENCE_MS = 20
+
+interface Waiting {
+  read: StreamQuery
+  resolve(page: PageText): void
+  reject(error: unknown): void
+}
+
+export class SharedReads {
+  readonly #ways: ReadWays
+  #queue: Waiting[] = []
+  #underWay = 0
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(ways: ReadWays) {
+    this.#ways = ways
+  }
+
+  /** @throws what the statement failed with that the read was part of */
+  read(read: StreamQuery): Promise<PageText> {
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ read, resolve, reject })
+      if (this.#underWay === 0) this.#pump()
+      else this.#timer ??= setTimeout(() => this.#pump(), PATIENCE_MS)
+    })
+  }
+
+  #pump(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    const { leastTogether, mostTogether } = this.#ways
+    while (this.#queue.length >= leastTogether) void this.#together(this.#queue.splice(0, mostTogether))
+    for (const waiting of this.#queue.splice(0)) void this.#alone(waiting)
+  }
+
+  async #together(batch: Waiting[]): Promise<void> {
+    try {
+      const pages = await this.#underWayFor(this.#ways.together(batch.map(({ read }) => read)))
+      batch.forEach(({ resolve }, i) => resolve(pages[i] as PageText))
+    } catch (error) {
+      for (const { reject } of batch) reject(error)
+    }
+  }
+
+  async #alone({ read, resolve, reject }: Waiting): Promise<void> {
+    try {
+      resolve(await this.#underWayFor(this.#ways.alone(read)))
+    } catch (error) {
+      reject(error)
+    }
+  }
+
+  // What waits leaves before this is answered, so that the database works while the answers are written.
+  async #underWayFor<T>(answer: Promise<T>): Promise<T> {
+    this.#underWay++
+    return answer.finally(() => {
+      this.#underWay--
+      this.#pump()
+    })
+  }
+}

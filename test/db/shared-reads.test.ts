@@ -1,0 +1,84 @@
+import t from 'tap'
+import type { PageText, StreamQuery } from '../../src/db/event-log.ts'
+import { SharedReads } from '../../src/db/shared-reads.ts'
+
+/** Reads whose statements are answered by hand; each stream `s<k>` has k events. */
+function readsByHand({ leastTogether = 2, mostTogether = 64 } = {}) {
+  const statements: { streams: string[]; answer(): void; fail(error: Error): void }[] = []
+  const pageOf = ({ streamId }: StreamQuery) => ({ count: Number(streamId.slice(1)) }) as PageText
+  const together = (reads: StreamQuery[]) =>
+    new Promise<PageText[]>((resolve, reject) => {
+      const streams = reads.map(({ streamId }) => streamId)
+      statements.push({ streams, answer: () => resolve(reads.map(pageOf)), fail: reject })
+    })
+  const shared = new SharedReads({
+    alone: async (read) => (await together([read]))[0] as PageText,
+    ...{ together, leastTogether, mostTogether },
+  })
+  const read = (k: number) => shared.read({ streamId: `s${k}`, direction: 'forward', limit: 16, maxBytes: 1 })
+  return { read, statements, streams: () => statements.map((each) => each.streams) }
+}
+
+const settle = () => new Promise((resolve) => setImmediate(resolve))
+
+t.test('reads that arrive while others are under way go together, and each gets its own page', async (t) => {
+  const { read, statements, streams } = readsByHand()
+  const first = read(2)
+  const later = [read(0), read(3), read(16)]
+  t.same(streams(), [['s2']], 'who comes alone does not wait')
+  statements[0]?.answer()
+  await first
+  t.same(statements[1]?.streams, ['s0', 's3', 's16'])
+  statements[1]?.answer()
+  t.match(await Promise.all([first, ...later]), [{ count: 2 }, { count: 0 }, { count: 3 }, { count: 16 }])
+})
+
+t.test('so few that a statement for all does not pay go alone, at once', async (t) => {
+  const { read, statements, streams } = readsByHand({ leastTogether: 3 })
+  const reads = [read(1), read(2), read(3)]
+  statements[0]?.answer()
+  await settle()
+  t.same(streams(), [['s1'], ['s2'], ['s3']])
+  reads.push(read(4), read(5), read(6))
+  for (const statement of statements) statement.answer()
+  await settle()
+  t.same(streams().slice(3), [['s4', 's5', 's6']])
+  statements[3]?.answer()
+  await Promise.all(reads)
+})
+
+t.test('a statement that hangs holds nobody up', async (t) => {
+  const { read, statements } = readsByHand()
+  const hung = read(1)
+  const behind = [read(2), read(3)]
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  t.same(statements[1]?.streams, ['s2', 's3'])
+  statements[1]?.answer()
+  t.match(await Promise.all(behind), [{ count: 2 }, { count: 3 }])
+  statements[0]?.answer()
+  t.match(await hung, { count: 1 })
+})
+
+t.test('a statement that fails fails its own reads, and the next ones are sent', async (t) => {
+  const { read, statements } = readsByHand()
+  const [one, two, three] = [read(1), read(2), read(3)]
+  statements[0]?.fail(new Error('gone'))
+  await t.rejects(one, { message: 'gone' })
+  await settle()
+  statements[1]?.fail(new Error('gone too'))
+  await t.rejects(two, { message: 'gone too' })
+  await t.rejects(three, { message: 'gone too' })
+})
+
+t.test('a statement takes so many reads at most', async (t) => {
+  const { read, statements, streams } = readsByHand()
+  const reads = Array.from({ length: 150 }, () => read(1))
+  statements[0]?.answer()
+  await settle()
+  t.same(
+    streams().map(({ length }) => length),
+    [1, 64, 64, 21],
+  )
+  for (const statement of statements) statement.answer()
+  await Promise.all(reads)
+})
