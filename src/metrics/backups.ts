@@ -46,6 +46,19 @@ export function backupMetrics(registry: MetricsRegistry, known: () => KnownFigur
     ({ shows }) => shows,
   )
   ofAttested('backup_attested_size_bytes', 'What it is said to take.', ({ bytes }) => bytes)
+  ofStore(
+    'backup_wal_last_archived_timestamp_seconds',
+    'When the server last archived a file of its log.',
+    ({ wal }) => wal?.last_archived ?? null,
+  )
+  ofStore(
+    'backup_wal_last_failure_timestamp_seconds',
+    'When archiving a file of the log last failed.',
+    ({ wal }) => wal?.last_failed ?? null,
+  )
+  ofStore('backup_wal_failures', 'Of archiving, since the statistics of the server were reset.', ({ wal }) =>
+    wal === null ? null : wal.failures,
+  )
   ofDrill('dr_drill_rto_seconds', 'How long recovery took in the newest drill that succeeded.', ({ rto }) => rto)
   ofDrill('dr_drill_last_success_timestamp_seconds', 'When a drill last succeeded.', (drill) => drill.last_success)
   ofStore(

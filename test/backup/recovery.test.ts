@@ -9,6 +9,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -26,6 +27,8 @@ import { readTarget } from '../../src/backup/recovery/recovery-target.ts'
 import { verifyBackup } from '../../src/backup/verify-backup.ts'
 import { archiveFile, fetchFile, type WalError } from '../../src/backup/wal/archive-file.ts'
 import { fetchCommand, walConfiguration } from '../../src/backup/wal/wal-configuration.ts'
+import { readBackupFigures } from '../../src/db/backup/backup-figures.ts'
+import { connectToStore } from '../../src/db/backup/store-connection.ts'
 import { runMigrations } from '../../src/db/migrator.ts'
 import { failure } from '../support/backups.ts'
 import { DEBIAN_BIN, isDebianPostgresAbsent, startDebianOn, startDebianPostgres } from '../support/debian-postgres.ts'
@@ -143,6 +146,45 @@ const lastOf = async (url: string) =>
   )
 
 const newFolder = (t: Teardown) => join(testFolder(t), 'data')
+
+t.test(
+  'A log that can not be archived is measured, and nothing of it is lost',
+  { skip: isDebianPostgresAbsent },
+  async (t) => {
+    const { url, archive, settle } = await newServer(t)
+    const wal = async () => {
+      const client = await connectToStore({ url, schema: 'public' }, 'test')
+      const figures = await readBackupFigures((text, values) => client.query(text, values), 'public')
+      await client.end()
+      return figures.wal
+    }
+    const isFailing = async () => {
+      const { last_archived: archived, last_failed: failed } = (await wal()) ?? {}
+      return (failed ?? 0) > (archived ?? 0)
+    }
+    await settle()
+    // The archiver tells a little later than it has done it.
+    await until(async () => (await wal())?.last_archived !== null)
+    t.match(await wal(), { last_failed: null, failures: 0 })
+    renameSync(archive, `${archive}-gone`)
+    const names: string[] = []
+    const store = async (version: number) => {
+      await append(url, 'order', version, version)
+      const [row] = await runSql<{ name: string }>(url, 'SELECT pg_walfile_name(pg_switch_wal()) AS name')
+      names.push(row?.name as string)
+    }
+    await store(1)
+    await until(isFailing)
+    await store(2)
+    t.ok(((await wal())?.failures ?? 0) > 0)
+    renameSync(`${archive}-gone`, archive)
+    // Which wakes the archiver, that otherwise tries again after a minute.
+    await store(3)
+    await until(async () => !(await isFailing()))
+    await until(() => names.every((name) => existsSync(join(archive, name))))
+    t.equal(names.length, 3)
+  },
+)
 
 t.test('Recovery to a moment, and a base backup that was damaged', { skip: isDebianPostgresAbsent }, async (t) => {
   const { url, desk, folder, settle, order, archive } = await newServer(t)

@@ -15,6 +15,8 @@ const HOUR = 3_600
 const DAY_HOURS = 24
 const SUCCESS = 'backup_last_success_timestamp_seconds{type="archive"}'
 const FAILURE = 'backup_last_failure_timestamp_seconds{type="archive"}'
+const ARCHIVED = 'backup_wal_last_archived_timestamp_seconds'
+const NOT_ARCHIVED = 'backup_wal_last_failure_timestamp_seconds'
 const DRILL = 'dr_drill_last_success_timestamp_seconds{scenario="failover"}'
 
 interface Moment {
@@ -58,6 +60,24 @@ const MOMENTS: Moment[] = [
     fire: ['AnnalsBackupFailed', 'AnnalsBackupUnknown'],
   },
   { title: 'a metric that is gone is told', series: { [DRILL]: 0 }, hours: 2, fire: ['AnnalsBackupUnknown'] },
+  {
+    title: 'a log that can not be archived is told',
+    series: { ...fine, [ARCHIVED]: HOUR, [NOT_ARCHIVED]: 2 * HOUR },
+    hours: 3,
+    fire: ['AnnalsWalNotArchived'],
+  },
+  {
+    title: 'one that never could is told',
+    series: { ...fine, [NOT_ARCHIVED]: 2 * HOUR },
+    hours: 3,
+    fire: ['AnnalsWalNotArchived'],
+  },
+  {
+    title: 'one that is archived again is fine',
+    series: { ...fine, [ARCHIVED]: 2 * HOUR, [NOT_ARCHIVED]: HOUR },
+    hours: 3,
+    fire: [],
+  },
   {
     title: 'a drill of 29 days ago is fine',
     series: { ...fine, [SUCCESS]: 29 * DAY_HOURS * HOUR },

@@ -60,6 +60,13 @@ function rulesOf({ schedules, alerts, objectives }: BackupPolicy): Rule[] {
       'There was none yet, or no service that knows is scraped.',
     ),
     rule(
+      ...(['AnnalsWalNotArchived', 'critical'] as const),
+      'max(backup_wal_last_failure_timestamp_seconds) > max(backup_wal_last_archived_timestamp_seconds) or (max(backup_wal_last_failure_timestamp_seconds) unless max(backup_wal_last_archived_timestamp_seconds))',
+      '15m',
+      'PostgreSQL can not archive its log.',
+      'What is stored from now on can not be recovered to, and the log fills the disk of the server, which goes on with it as soon as it can. See its log, and pg_stat_archiver.',
+    ),
+    rule(
       ...(['AnnalsDrillOld', 'warning'] as const),
       `time() - max(dr_drill_last_success_timestamp_seconds) > ${drill * DAY} or absent(dr_drill_last_success_timestamp_seconds)`,
       '1h',

@@ -20,6 +20,8 @@ export interface BackupFigures {
   first_recoverability: number | null
   /** The newest moment that a recovery would show. */
   recovery_point: number | null
+  /** Of the server's archiver: when a file of the log was last archived, and when that last failed. Null where it is off. */
+  wal: { last_archived: number | null; last_failed: number | null; failures: number } | null
   /** By kind, the newest moment that backups made elsewhere are said to show; nothing above counts them. */
   attested: { kind: string; shows: number; bytes: number | null }[]
   drills: { scenario: string; last_success: number; rto: number }[]
@@ -58,13 +60,17 @@ export async function readBackupFigures(query: RunQuery, schema: string): Promis
           SELECT a.last_archived_time FROM pg_stat_archiver AS a
           WHERE current_setting('archive_mode') <> 'off' AND EXISTS (SELECT FROM whole WHERE type IN ${WAL_BASES})))`)}
         FROM whole AS w) AS recovery_point,
+      (SELECT to_json(w)::text FROM (
+        SELECT ${epoch('last_archived_time')} AS last_archived, ${epoch('last_failed_time')} AS last_failed,
+          failed_count AS failures
+        FROM pg_stat_archiver WHERE current_setting('archive_mode') <> 'off') AS w) AS wal,
       (SELECT coalesce(json_agg(to_json(d)), '[]')::text FROM drills AS d) AS drills`,
     [WITHOUT_EVENTS],
   )
   const row = rows[0] as Record<string, unknown>
   // As text, since connections differ in what they make of JSON.
-  const [types, drills] = [row['types'], row['drills']].map((json) => JSON.parse(json as string))
-  return { ...row, types, drills, attested: await readAttested(query, schema) } as BackupFigures
+  const [types, drills, wal] = [row['types'], row['drills'], row['wal']].map((json) => JSON.parse(json as string))
+  return { ...row, types, drills, wal, attested: await readAttested(query, schema) } as BackupFigures
 }
 
 async function readAttested(query: RunQuery, schema: string): Promise<BackupFigures['attested']> {
