@@ -5,6 +5,7 @@ import { readCatalogue, readJobs } from '../backup/catalogue.ts'
 import { createBackup } from '../backup/create-backup.ts'
 import type { CreateOptions, VerifyLevel } from '../backup/driver.ts'
 import { DRIVERS } from '../backup/drivers.ts'
+import { resolveId } from '../backup/latest.ts'
 import { testBackup } from '../backup/test-backup.ts'
 import { verifyBackup } from '../backup/verify-backup.ts'
 import { attestCommand, describeAttested, withdrawCommand } from './backup-attest.ts'
@@ -76,9 +77,10 @@ function listCommand(): Command {
 
 function showCommand(): Command {
   return onDesk('show', 'show one backup')
-    .argument('<id>')
-    .action((id: string, options: DeskOptions) =>
+    .argument('<id>', ID)
+    .action((given: string, options: DeskOptions) =>
       withFiles(options, async (desk) => {
+        const id = await resolveId(desk.destination, given)
         const attested = (await readCatalogue(desk)).attested.filter((each) => each.id === id)
         if (attested[0] !== undefined) return print(options, attested[0], () => describeAttested(attested))
         const { manifest } = await desk.destination.find(id)
@@ -100,10 +102,11 @@ function typesCommand(): Command {
 
 function verifyCommand(): Command {
   return onDesk('verify', 'check a backup')
-    .argument('<id>')
+    .argument('<id>', ID)
     .option('--level <level>', LEVELS, levelArgument, 1)
-    .action((id: string, options: DeskOptions & { level: VerifyLevel }) =>
+    .action((given: string, options: DeskOptions & { level: VerifyLevel }) =>
       withFiles(options, async (desk, context) => {
+        const id = await resolveId(desk.destination, given)
         const verified = await verifyBackup(desk, { id, level: options.level }, context)
         const found = verified.found === undefined ? '' : `: ${describeFound(verified.found)}`
         print(options, verified, () => `${id} passed level ${verified.level}${found}`)
@@ -132,6 +135,8 @@ function jobsCommand(): Command {
       }),
     )
 }
+
+const ID = 'of the backup, or latest: the newest of a store'
 
 const LEVELS =
   '0 files and hashes; 1 read to the end; 2 restored into a scratch database; 3 and compared row by row with the live store'

@@ -4,6 +4,7 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { BackupError } from '../backup/backup-error.ts'
 import { driverOf } from '../backup/drivers.ts'
 import { confirmRestore, listKeptStores, revertRestore } from '../backup/kept-stores.ts'
+import { resolveId } from '../backup/latest.ts'
 import type { Manifest } from '../backup/manifest.ts'
 import { type RestoreMode, restoreBackup } from '../backup/restore-backup.ts'
 import { TABLE_GROUPS, type TableGroup } from '../backup/table-groups.ts'
@@ -39,7 +40,7 @@ export function restoreCommand(): Command {
       .description('put a backup back: checked before the first write, compared after the last')
       // Else options of the commands below would be taken for its own.
       .enablePositionalOptions()
-      .argument('<id>', 'of the backup')
+      .argument('<id>', 'of the backup, or latest: the newest of a store')
       .argument('[stream]', 'with --mode stream')
       .option('--into <url>', 'the database itself, not a pooler; an empty Redis for a backup of one')
       .option('--schema <name>', 'schema of the store; DATABASE_SCHEMA when absent')
@@ -51,13 +52,14 @@ export function restoreCommand(): Command {
       .option('--dir <folder>', 'where backups are; BACKUP_DIR when absent')
       .option('--json', 'print the result as JSON')
       .addHelpText('after', MODES + BACKUP_EXIT_CODES)
-      .action((id: string, stream: string | undefined, options: RestoreOptions) => {
+      .action((given: string, stream: string | undefined, options: RestoreOptions) => {
         const { into } = options
         return withFiles(
           { ...options, ...(into && { databaseUrl: into }) },
           async ({ destination, store }, context) => {
             if (into === undefined) throw new BackupError('refused', 'say with --into which database it goes into')
             const target = store as NonNullable<typeof store>
+            const id = await resolveId(destination, given)
             const { manifest, outcome } = await restoreBackup(
               { id, destination, target, how: howOf(options, stream) },
               context,

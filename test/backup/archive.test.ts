@@ -13,6 +13,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { readCatalogue } from '../../src/backup/catalogue.ts'
 import { openDestination } from '../../src/backup/destinations.ts'
+import { resolveId } from '../../src/backup/latest.ts'
 import type { Manifest } from '../../src/backup/manifest.ts'
 import { verifyBackup } from '../../src/backup/verify-backup.ts'
 import { startEmbeddedPostgres } from '../../src/db/embedded-postgres.ts'
@@ -28,11 +29,16 @@ import {
   restore,
 } from '../support/backups.ts'
 import { createTestDatabase, POSTGRES_15, runSql, testFolder } from '../support/postgres.ts'
+import { spawnAnnals } from '../support/service.ts'
 
 const server = await createTestDatabase(t)
 
 t.test('An archive with increments comes back row by row, with a new epoch, and is written down', async (t) => {
-  const { desk, url } = await newDesk(t, server)
+  const { desk, url, folder } = await newDesk(t, server)
+  t.match(await failure(resolveId(desk.destination, 'latest')), {
+    kind: 'not_found',
+    message: /no backup of a store in/,
+  })
   const whole = await makeArchive(desk)
   await appendRows(url, 300)
   const first = await makeArchive(desk, whole.id)
@@ -42,7 +48,9 @@ t.test('An archive with increments comes back row by row, with a new epoch, and 
   t.same(await verifyBackup(desk, { id: second.id, level: 1 }, context()), { id: second.id, level: 1, backups: 3 })
 
   const target = await newDatabase(t, server)
-  await restore(desk, second.id, target)
+  const restored = spawnAnnals(t, ['restore', 'latest', '--into', target], { BACKUP_DIR: folder })
+  t.equal(await restored.exit, 0, restored.stderr.join('\n'))
+  t.match(restored.stdout[0], `restored and compared: ${second.id}: archive since ${first.id}`)
   t.same(await eventsOf(target), await eventsOf(url))
   const snapshots = 'SELECT to_jsonb(s) AS row FROM snapshots s ORDER BY stream_id'
   t.same(await runSql(target, snapshots), await runSql(url, snapshots))

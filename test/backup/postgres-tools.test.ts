@@ -10,6 +10,7 @@ import { createBackup } from '../../src/backup/create-backup.ts'
 import type { Desk } from '../../src/backup/desk.ts'
 import { openDestination } from '../../src/backup/destinations.ts'
 import type { CreateOptions, JobContext } from '../../src/backup/driver.ts'
+import { resolveId } from '../../src/backup/latest.ts'
 import { type Manifest, manifestText } from '../../src/backup/manifest.ts'
 import { type RestoreMode, restoreBackup } from '../../src/backup/restore-backup.ts'
 import { verifyBackup } from '../../src/backup/verify-backup.ts'
@@ -195,6 +196,7 @@ t.test(
       await make(desk, 'events-snapshots'),
       await make(desk, 'schema'),
     ]
+    t.equal(await resolveId(desk.destination, 'latest'), both.id, 'definitions alone are no store')
     const url = await newDatabase()
     await runMigrations(url)
     await append(url, 30)
