@@ -44,8 +44,9 @@ export async function withLoadable<T>(
   try {
     const scratch = { ...made.address, schema: manifest.schema }
     const into = { target: scratch, isForced: false }
-    await prepareInto(checked, into, context)
-    await restoreInto(checked, into, context)
+    const quiet = { ...context, log: () => {} }
+    await prepareInto(checked, into, quiet)
+    await restoreInto(checked, into, quiet)
     return await work({ ...checked, contents, load: (request) => copyFrom(scratch, request) })
   } finally {
     await made.drop()

@@ -19,8 +19,8 @@ import { loadSettings } from '../../src/config.ts'
 import { readBackupFigures } from '../../src/db/backup/backup-figures.ts'
 import { connectToStore } from '../../src/db/backup/store-connection.ts'
 import { SharedBuckets } from '../../src/rate-limit/shared-buckets.ts'
-import { context, failure, makeArchive, newDesk, restore } from '../support/backups.ts'
-import { createTestDatabase, type Teardown, testFolder } from '../support/postgres.ts'
+import { context, failure, makeArchive, newDesk, restore, temporaryFolder } from '../support/backups.ts'
+import { createTestDatabase, type Teardown } from '../support/postgres.ts'
 import { startRedis, withoutRedis } from '../support/redis.ts'
 import { spawnAnnals, until } from '../support/service.ts'
 
@@ -52,13 +52,7 @@ t.test(
   { skip },
   async (t) => {
     const { desk, url, folder } = await newDesk(t, server)
-    const temporary = testFolder(t)
-    const before = process.env['TMPDIR']
-    process.env['TMPDIR'] = temporary
-    t.teardown(() => {
-      if (before === undefined) delete process.env['TMPDIR']
-      else process.env['TMPDIR'] = before
-    })
+    const temporary = temporaryFolder(t)
     const live = await startRedis(t, { password: 'secret' })
     const buckets = await bucketsAt(t, live.url)
     for (let i = 0; i < 5; i++) t.ok((await buckets.take('a')).isAllowed)

@@ -2,16 +2,10 @@ import { existsSync, mkdirSync, readdirSync, symlinkSync, utimesSync, writeFileS
 import { join } from 'node:path'
 import t from 'tap'
 import { makeWorkFolder } from '../../src/backup/work-folder.ts'
-import { testFolder } from '../support/postgres.ts'
+import { temporaryFolder } from '../support/backups.ts'
 
 t.test('A folder that a killed process left goes when the next one is made, and no other', async (t) => {
-  const temporary = testFolder(t)
-  const before = process.env['TMPDIR']
-  process.env['TMPDIR'] = temporary
-  t.teardown(() => {
-    if (before === undefined) delete process.env['TMPDIR']
-    else process.env['TMPDIR'] = before
-  })
+  const temporary = temporaryFolder(t)
   const own = await makeWorkFolder()
   const [, machine] = /annals-backup-(\w{8})-/.exec(own.folder) ?? []
   // No process has this id, and none can.

@@ -20,6 +20,18 @@ export async function newDatabase(test: Teardown, server: Pick<TestDatabase, 'ur
   return withDatabase(server.url, name)
 }
 
+/** A TMPDIR for this test alone. */
+export function temporaryFolder(test: Teardown): string {
+  const before = process.env['TMPDIR']
+  const folder = testFolder(test)
+  process.env['TMPDIR'] = folder
+  test.teardown(() => {
+    if (before === undefined) delete process.env['TMPDIR']
+    else process.env['TMPDIR'] = before
+  })
+  return folder
+}
+
 export interface TestDesk {
   desk: Desk
   url: string
