@@ -303,6 +303,17 @@ t.test('Events inserted by plain SQL get an id and contiguous positions, whateve
   await insert(`('g', 1, 'T', '')`)
   await client.query('ROLLBACK')
   await contiguous(10, 'a transaction that is rolled back')
+  const writes = async () =>
+    (await client.query(`SELECT pg_stat_get_xact_tuples_updated('annals_head'::regclass)::int AS n`)).rows[0]
+      .n as number
+  await client.query('BEGIN')
+  const before = await writes()
+  await client.query(
+    `INSERT INTO events (stream_id, version, event_type, event_data) SELECT 'bulk', v, 'T', '' FROM generate_series(1, 500) v`,
+  )
+  t.equal((await writes()) - before, 1, 'the head is written once a statement')
+  await client.query('ROLLBACK')
+  await contiguous(10, 'a large statement')
 
   await client.query(
     `COPY events (stream_id, version, event_type, event_data) FROM PROGRAM 'printf "h\\t1\\tT\\tabc\\nh\\t2\\tT\\tdef\\n"'`,
@@ -314,6 +325,19 @@ t.test('Events inserted by plain SQL get an id and contiguous positions, whateve
   await client.query('CREATE TRIGGER filter BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION filter()')
   await insert(`('i', 1, 'skip', ''), ('i', 2, 'T', '')`)
   await contiguous(13, 'a trigger of somebody else that drops rows')
+  await client.query(
+    `CREATE FUNCTION echo() RETURNS TRIGGER LANGUAGE plpgsql AS 'BEGIN IF NEW.event_type = ''ask'' THEN
+       INSERT INTO events (stream_id, version, event_type, event_data) VALUES (NEW.stream_id || ''-echo'', NEW.version, ''T'', '''');
+     END IF; RETURN NEW; END'`,
+  )
+  await client.query('CREATE TRIGGER echo BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION echo()')
+  await insert(`('j', 1, 'T', ''), ('j', 2, 'ask', ''), ('j', 3, 'T', '')`)
+  await contiguous(17, 'a trigger of somebody else that inserts rows between others')
+  await client.query(
+    `WITH first AS (INSERT INTO events (stream_id, version, event_type, event_data) VALUES ('k', 1, 'T', ''))
+     INSERT INTO events (stream_id, version, event_type, event_data) VALUES ('l', 1, 'ask', '')`,
+  )
+  await contiguous(20, 'several INSERTs in one statement')
   t.ok((await new Migrator({ connectionString: url }).verify()).isSound)
 })
 
