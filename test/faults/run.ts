@@ -5,6 +5,7 @@ import { randomInt } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import type { History } from '../../src/proof/history.ts'
 import { writeHistory } from '../../src/proof/history-file.ts'
 import { describeVerdict } from '../../src/proof/report.ts'
 import { type BenchResult, runBench } from './bench.ts'
@@ -31,6 +32,7 @@ process.exit((await runAll()) ? 0 : 1)
 
 async function runAll(): Promise<boolean> {
   let leftSeconds = minutes * 60
+  let slowestMs = 0
   const total = { events: 0, ok: 0, refused: 0, unknown: 0, faults: 0 }
   for (let seed = firstSeed; leftSeconds > 0; seed++) {
     const seconds = Math.min(leftSeconds, RUN_SECONDS)
@@ -40,6 +42,7 @@ async function runAll(): Promise<boolean> {
     if (typeof result === 'string') return failed(result, command)
     const { verdict, history, faults } = result
     console.log(describeVerdict(history, verdict))
+    slowestMs = Math.max(slowestMs, slowestAnswer(history))
     if (verdict.findings.length > 0) {
       const file = join(tmpdir(), `annals-faults-${seed}.ndjson`)
       await writeHistory(file, history)
@@ -51,9 +54,14 @@ async function runAll(): Promise<boolean> {
   }
   const { events, ok, refused, unknown, faults } = total
   console.log(
-    `\n${minutes} min, seeds from ${firstSeed}, ${faults} faults: ${events} events stored; of the attempts to append ${ok} were acknowledged, ${refused} refused, ${unknown} of unknown outcome; every promise was kept`,
+    `\n${minutes} min, seeds from ${firstSeed}, ${faults} faults: ${events} events stored; of the attempts to append ${ok} were acknowledged, ${refused} refused, ${unknown} of unknown outcome; every promise was kept; the slowest answer to an append took ${(slowestMs / 1_000).toFixed(1)} s`,
   )
   return true
+}
+
+/** Of an append, in milliseconds. */
+function slowestAnswer({ operations }: History): number {
+  return Math.max(0, ...operations.filter(({ kind }) => kind === 'append').map(({ from_ms, to_ms }) => to_ms - from_ms))
 }
 
 async function run(seed: number, seconds: number): Promise<BenchResult | string> {
