@@ -250,9 +250,10 @@ t.test(
     }
     const lost = await post('/consumers/team/ack', { token: dead.body['token'] as string })
     t.match(lost.body, { code: 'lease_lost' })
+    // It also passes over the last event for the partitions that it is not in, where nobody has come by since.
+    t.equal((await post('/consumers/team/claim', { member: 'a' })).body['token'], null, 'nothing comes again')
     const after = (await get('/consumers/team')).body
     t.match(after, { checkpoint: after['head'], in_flight: 0, parked: 0, lag_events: 0 })
-    t.equal((await post('/consumers/team/claim', { member: 'a' })).body['token'], null, 'nothing comes again')
   },
 )
 
