@@ -45,33 +45,29 @@ export class SharedReads {
     clearTimeout(this.#timer)
     this.#timer = undefined
     const { leastTogether, mostTogether } = this.#ways
-    while (this.#queue.length >= leastTogether) void this.#together(this.#queue.splice(0, mostTogether))
-    for (const waiting of this.#queue.splice(0)) void this.#alone(waiting)
-  }
-
-  async #together(batch: Waiting[]): Promise<void> {
-    try {
-      const pages = await this.#underWayFor(this.#ways.together(batch.map(({ read }) => read)))
-      batch.forEach(({ resolve }, i) => resolve(pages[i] as PageText))
-    } catch (error) {
-      for (const { reject } of batch) reject(error)
+    while (this.#queue.length >= leastTogether) {
+      const batch = this.#queue.splice(0, mostTogether)
+      void this.#deliver(batch, this.#ways.together(batch.map(({ read }) => read)))
     }
-  }
-
-  async #alone({ read, resolve, reject }: Waiting): Promise<void> {
-    try {
-      resolve(await this.#underWayFor(this.#ways.alone(read)))
-    } catch (error) {
-      reject(error)
+    for (const waiting of this.#queue.splice(0)) {
+      void this.#deliver(
+        [waiting],
+        this.#ways.alone(waiting.read).then((page) => [page]),
+      )
     }
   }
 
   // What waits leaves before this is answered, so that the database works while the answers are written.
-  async #underWayFor<T>(answer: Promise<T>): Promise<T> {
+  async #deliver(batch: Waiting[], answer: Promise<PageText[]>): Promise<void> {
     this.#underWay++
-    return answer.finally(() => {
-      this.#underWay--
-      this.#pump()
-    })
+    try {
+      const pages = await answer.finally(() => {
+        this.#underWay--
+        this.#pump()
+      })
+      batch.forEach(({ resolve }, i) => resolve(pages[i] as PageText))
+    } catch (error) {
+      for (const { reject } of batch) reject(error)
+    }
   }
 }

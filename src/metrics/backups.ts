@@ -9,19 +9,28 @@ export function backupMetrics(registry: MetricsRegistry, known: () => KnownFigur
       const figures = known()
       return figures && valueOf(figures)
     })
-  const ofType = (name: string, help: string, valueOf: (type: KnownFigures['types'][0]) => number | null) =>
-    labelledGauge(registry, name, help, 'type', () =>
-      (known()?.types ?? []).map((each) => [each.type, valueOf(each)] as const),
-    )
-  const ofDrill = (name: string, help: string, valueOf: (drill: KnownFigures['drills'][0]) => number) =>
-    labelledGauge(registry, name, help, 'scenario', () =>
-      (known()?.drills ?? []).map((each) => [each.scenario, valueOf(each)] as const),
-    )
-
-  const ofAttested = (name: string, help: string, valueOf: (each: KnownFigures['attested'][0]) => number | null) =>
-    labelledGauge(registry, name, help, 'kind', () =>
-      (known()?.attested ?? []).map((each) => [each.kind, valueOf(each)] as const),
-    )
+  const ofEach =
+    <T>(label: string, listOf: (figures: KnownFigures) => readonly T[], textOf: (each: T) => string) =>
+    (name: string, help: string, valueOf: (each: T) => number | null) =>
+      labelledGauge(registry, name, help, label, () => {
+        const figures = known()
+        return figures === undefined ? [] : listOf(figures).map((each) => [textOf(each), valueOf(each)] as const)
+      })
+  const ofType = ofEach(
+    'type',
+    ({ types }) => types,
+    ({ type }) => type,
+  )
+  const ofDrill = ofEach(
+    'scenario',
+    ({ drills }) => drills,
+    ({ scenario }) => scenario,
+  )
+  const ofAttested = ofEach(
+    'kind',
+    ({ attested }) => attested,
+    ({ kind }) => kind,
+  )
 
   ofType('backup_last_success_timestamp_seconds', 'When a backup last succeeded.', (type) => type.last_success)
   ofType('backup_last_failure_timestamp_seconds', 'When a backup last failed.', (type) => type.last_failure)
