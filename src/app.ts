@@ -22,6 +22,8 @@ import { describeRoutes } from './http/openapi.ts'
 import type { Origins } from './http/origins.ts'
 import { errorHandler } from './http/problems.ts'
 import type { RateLimit } from './http/rate-limit.ts'
+import { plainConnections } from './http/plain/plain-connections.ts'
+import type { IsPlainTarget } from './http/plain/read-request.ts'
 import { requestIdOf } from './http/request-id.ts'
 import { type RequestLog, type RequestObserver, RequestReporter } from './http/request-report.ts'
 import type { KeyPair } from './http/tls-files.ts'
@@ -81,6 +83,8 @@ export interface AppParts {
   backups: BackupRoutesOptions
   health(): HealthReport
   limits: AppendLimits & { maxBodyBytes: number }
+  /** False to leave every connection to Node's HTTP server. */
+  hasPlainConnections?: boolean
   /** A request whose headers, or which as a whole, takes longer to arrive is cut off with 408. */
   arrival?: { headersMs: number; requestMs: number }
 }
@@ -102,6 +106,7 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
 
   // Before a route: what can't be routed, errors, bodies.
   answerMalformed(app.server, limits.maxBodyBytes, metrics.malformed)
+  if (parts.tls === undefined && parts.hasPlainConnections !== false) plainConnections(app.server, isPlainTarget)
   const turns = new Turns(app.server, isProbe)
   lifecycle.onDrain(() => turns.end())
   app.setErrorHandler(errorHandler(logger, lifecycle, limits.maxBodyBytes))
@@ -162,6 +167,18 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
 // What has to be answered however much waits.
 const isProbe = ({ url = '' }: IncomingMessage): boolean =>
   url.startsWith('/health') || url === '/livez' || url === '/readyz'
+
+// Appends, and reads that are answered by one page: not those that wait for something or go on.
+const PLAIN_POST = /^\/(?:streams\/[^/]+\/)?events$/
+const PLAIN_GET = /^\/streams\/[^/]+(?:\/events)?$|^\/events\/[^/]+$/
+const PLAIN_QUERY = /^(?:(?:from_version|limit|direction|type)=[^&]*(?:&(?!$)|$))*$/
+
+const isPlainTarget: IsPlainTarget = (method, path, query, accept) =>
+  method === 'POST'
+    ? query === '' && PLAIN_POST.test(path)
+    : PLAIN_GET.test(path) &&
+      PLAIN_QUERY.test(query) &&
+      (accept === undefined || accept === '*/*' || accept === 'application/json')
 
 const ARRIVAL = { headersMs: 15_000, requestMs: 60_000 }
 // How often Node looks for requests that are late.

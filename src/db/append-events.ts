@@ -43,8 +43,12 @@ const TYPES = {
 type Arrays = Record<keyof typeof TYPES, BinaryArray>
 
 export interface BatchOptions {
-  /** Look up the ids that were made here too: needed when the same batch may have been applied already. */
-  lookUpAll: boolean
+  /**
+   * Which ids are looked up first. `conditional`: given ones, where a condition may fail because they are stored already;
+   * of all others a stored id fails the whole statement with a unique violation. `given`: all that clients gave. `all`:
+   * those made here too, for a batch that may have been applied already.
+   */
+  lookUp: 'conditional' | 'given' | 'all'
   /** Longest wait for each lock. */
   lockTimeoutMs: number
 }
@@ -73,7 +77,7 @@ export class AppendBatch {
   }
 
   /** The statement for these requests. */
-  statement(requests: AppendRequest[], { lookUpAll, lockTimeoutMs }: BatchOptions): Statement {
+  statement(requests: AppendRequest[], { lookUp, lockTimeoutMs }: BatchOptions): Statement {
     const arrays = Object.values(this.#arrays)
     for (const array of arrays) array.start()
     const conditions: Condition[] = []
@@ -83,11 +87,12 @@ export class AppendBatch {
     for (let group = 0; group < requests.length; group++) {
       const { appends, checks } = requests[group] as AppendRequest
       const first = conditions.length
+      const looksUpGiven = lookUp !== 'conditional' || isConditional(requests[group] as AppendRequest)
       for (const { streamId, expectedVersion, events } of appends) {
         const stream = this.#stream(streams, streamId)
         conditions.push({ stream, eventCount: events.length, eventsBefore: eventsOf[stream] ?? 0 })
         this.#condition(group, expectedVersion, conditions.at(-1) as Condition)
-        const bytes = this.#events(events, conditions.length, lookUpAll)
+        const bytes = this.#events(events, conditions.length, looksUpGiven, lookUp === 'all')
         if (bytes > largestBytes) largestBytes = bytes
       }
       for (const { streamId, expectedVersion } of checks) {
@@ -153,12 +158,12 @@ export class AppendBatch {
   }
 
   /** Adds the events of the condition with this number; answers the size of the largest in bytes. */
-  #events(events: PreparedEvent[], condition: number, lookUpAll: boolean): number {
+  #events(events: PreparedEvent[], condition: number, looksUpGiven: boolean, looksUpAll: boolean): number {
     const arrays = this.#arrays
     let largestBytes = 0
     for (let place = 0; place < events.length; place++) {
       const event = events[place] as PreparedEvent
-      if (event.hasClientId || lookUpAll) {
+      if (looksUpAll || (looksUpGiven && event.hasClientId)) {
         arrays.lookupIds.uuid(event.id)
         arrays.lookupCondition.int4(condition)
       }
@@ -178,11 +183,8 @@ export class AppendBatch {
   }
 }
 
-/** The same batch, to be sent now: how long it may wait for locks depends on how long it has waited already. */
-export const withLockTimeout = ({ values, ...statement }: Statement, lockTimeoutMs: number): Statement => ({
-  ...statement,
-  values: [String(lockTimeoutMs), ...values.slice(1)],
-})
+const isConditional = ({ appends, checks }: AppendRequest): boolean =>
+  checks.length > 0 || appends.some(({ expectedVersion }) => expectedVersion !== 'any')
 
 /** Bytes of an event's data and metadata. */
 export const bytesOf = ({ data, metadata }: PreparedEvent): number => data.length + (metadata?.length ?? 0)

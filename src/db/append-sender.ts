@@ -3,14 +3,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { PoolClient } from 'pg'
 import type { AppError } from '../errors.ts'
-import { AppendBatch, AS_TEXT, type BatchAnswer, type BatchOptions, withLockTimeout } from './append-events.ts'
+import { AppendBatch, AS_TEXT, type BatchAnswer, type BatchOptions } from './append-events.ts'
 import { type BatchSender, outcomeUnknown } from './append-gate.ts'
 import { loneAppend, loneStatement, readLoneAnswer } from './append-one.ts'
 import { idsOf, readOutcome, requestsWithStoredIds } from './append-outcomes.ts'
-import type { AppendOutcome, AppendRequest } from './event-log.ts'
+import type { AppendOutcome, AppendRequest, StreamAppend } from './event-log.ts'
 import { arrayQuery } from './event-reader.ts'
 import { isConnectionFailure, isSerializationFailure, isSurelyNotApplied, translatePgError } from './pg-errors.ts'
 import type { MeasuredPool } from './pool.ts'
+import type { MeasuredClient } from './pool-client.ts'
 import { type Statement, storedEventsStatement } from './read-events.ts'
 import type { StoredEvent } from './replay.ts'
 
@@ -35,50 +36,79 @@ const MAX_SERIALIZATION_RETRIES = 5
 const SETTLE_PAUSE_MS = 50
 const SETTLE_PATIENCE_MS = 1_000
 const UNIQUE_VIOLATION = '23505'
+/** How long given ids are looked up after one was found stored. */
+const LOOK_UP_MS = 1_000
 const LEAST_LOCK_TIMEOUT_MS = 100
+
+type LentClient = PoolClient & Pick<MeasuredClient, 'isPipelined'>
+
+/** A connection with the batches that are on their way on it. */
+interface Line {
+  client: LentClient
+  onTheWay: number
+  /** A batch may follow one that is still under way. */
+  isPipelined: boolean
+  /** Takes no more batches: something went wrong on it. */
+  isSpent: boolean
+  /** Why the connection is of no more use, if so. */
+  failure: Error | undefined
+}
 
 export class AppendSender implements BatchSender<GateAnswer> {
   readonly #options: AppendSenderOptions
   readonly #pool: MeasuredPool
-  #batch: AppendBatch
-  /** Of the batch that goes next, where that is known already. */
-  #ahead: AppendBatch
-  #prepared: { requests: AppendRequest[]; statement: Statement } | undefined
-  /** The connection of the last batch, when another one may follow at once. */
-  #held: PoolClient | undefined
+  /** Makers of statements that are not in use. */
+  readonly #batches: AppendBatch[] = []
+  /** Some ids were stored already, so for a while the given ones are looked up first. */
+  #lookUpUntil = 0
+  /** Where the last batch went, when another one may follow. */
+  #line: Line | undefined
 
   constructor(options: AppendSenderOptions) {
     this.#options = options
     this.#pool = options.pool
-    this.#batch = new AppendBatch(options.schema)
-    this.#ahead = new AppendBatch(options.schema)
   }
 
-  prepare(requests: AppendRequest[]): void {
-    const statement = this.#ahead.statement(requests, { lookUpAll: false, lockTimeoutMs: 0 })
-    this.#prepared = { requests, statement }
+  get canFollow(): boolean {
+    const line = this.#line
+    return line !== undefined && line.isPipelined && !line.isSpent && line.onTheWay === 1
   }
 
   async send(requests: AppendRequest[], deadlineAt: number): Promise<GateAnswer[]> {
+    let wasLookedUp = false
     for (let retry = 0; ; retry++) {
-      const client = this.#take() ?? (await this.#connect())
+      const isFollower = this.canFollow
+      const line = (isFollower ? this.#line : this.#restingLine()) ?? (await this.#connect())
       try {
-        const answer = await this.#execute(client, requests, {
-          lookUpAll: false,
-          lockTimeoutMs: this.#lockBudget(deadlineAt),
-        })
+        wasLookedUp = this.#lookUp === 'given'
+        // The one ahead may wait for the same lock first. Whoever fails because of that asks again.
+        const lockTimeoutMs = isFollower ? LEAST_LOCK_TIMEOUT_MS : this.#lockBudget(deadlineAt)
+        const answer = await this.#execute(line, requests, { lookUp: this.#lookUp, lockTimeoutMs })
         return this.#answers(requests, answer, false)
       } catch (error) {
-        if (!isSurelyNotApplied(error)) return await this.#settle(requests, deadlineAt, backendOf(client), error)
+        if (this.#isStoredId(error) && !wasLookedUp) continue
+        if (!isSurelyNotApplied(error)) return await this.#settle(requests, deadlineAt, backendOf(line.client), error)
         // The connection was lost before the batch was sent: once more, on another one.
         if (isConnectionFailure(error) && retry === 0) continue
         const translated = translatePgError(error)
         // The pool has left the server that only reads; maybe a primary is there by now.
         if (translated.code === 'database_read_only' && retry === 0) continue
+        if (translated.code === 'busy' && isFollower) continue
         if (translated.code !== 'busy' || retry >= MAX_SERIALIZATION_RETRIES || !isSerializationFailure(error))
           throw translated
       }
     }
+  }
+
+  // A repeated append costs its batch a second try, and appends are repeated rarely, or many at a time.
+  get #lookUp(): 'conditional' | 'given' {
+    return performance.now() < this.#lookUpUntil ? 'given' : 'conditional'
+  }
+
+  #isStoredId(error: unknown): boolean {
+    const isStored = (error as { code?: string }).code === UNIQUE_VIOLATION
+    if (isStored) this.#lookUpUntil = performance.now() + LOOK_UP_MS
+    return isStored
   }
 
   // The wait for the gate and for a connection counts: who waits longest waits for one lock time-out in all, not two.
@@ -87,37 +117,35 @@ export class AppendSender implements BatchSender<GateAnswer> {
     return Math.max(LEAST_LOCK_TIMEOUT_MS, Math.round(this.#options.lockTimeoutMs - waitedMs))
   }
 
-  async #execute(client: PoolClient, requests: AppendRequest[], options: BatchOptions): Promise<BatchAnswer> {
+  async #execute(line: Line, requests: AppendRequest[], options: BatchOptions): Promise<BatchAnswer> {
+    const lone = this.#pool.isPooled || options.lookUp === 'all' ? undefined : loneAppend(requests)
+    line.onTheWay++
     try {
-      const answer =
-        (await this.#executeLone(client, requests, options)) ?? (await this.#executeBatch(client, requests, options))
-      this.#keep(client)
-      return answer
+      const answer = lone && (await this.#executeLone(line.client, lone))
+      if (answer !== undefined) return answer
+      // That it was not stored alone may be because it is there already.
+      return await this.#executeBatch(line, requests, lone === undefined ? options : { ...options, lookUp: 'given' })
     } catch (error) {
-      client.release(isSurelyNotApplied(error) ? undefined : (error as Error))
+      line.isSpent = true
+      if (!isSurelyNotApplied(error)) line.failure ??= error as Error
       throw error
+    } finally {
+      line.onTheWay--
+      this.#keep(line)
     }
   }
 
-  async #executeBatch(client: PoolClient, requests: AppendRequest[], options: BatchOptions): Promise<BatchAnswer> {
-    const statement = this.#takePrepared(requests, options) ?? this.#batch.statement(requests, options)
-    const rows = await this.#textRows(client, statement)
-    return this.#batch.answer(rows[0] as string[])
-  }
-
-  #takePrepared(requests: AppendRequest[], { lookUpAll, lockTimeoutMs }: BatchOptions): Statement | undefined {
-    if (this.#prepared?.requests !== requests || lookUpAll) return undefined
-    const { statement } = this.#prepared
-    this.#prepared = undefined
-    ;[this.#batch, this.#ahead] = [this.#ahead, this.#batch]
-    return withLockTimeout(statement, lockTimeoutMs)
+  async #executeBatch(line: Line, requests: AppendRequest[], options: BatchOptions): Promise<BatchAnswer> {
+    const batch = this.#batches.pop() ?? new AppendBatch(this.#options.schema)
+    const rows = await this.#textRows(line.client, batch.statement(requests, options))
+    const answer = batch.answer(rows[0] as string[])
+    this.#batches.push(batch)
+    return answer
   }
 
   // Undefined: nothing was stored, and the batch statement has to say why. Behind a pooler it also has to set the lock
   // time-out, which is the session's everywhere else.
-  async #executeLone(client: PoolClient, requests: AppendRequest[], options: BatchOptions) {
-    const append = this.#pool.isPooled || options.lookUpAll ? undefined : loneAppend(requests)
-    if (append === undefined) return undefined
+  async #executeLone(client: PoolClient, append: StreamAppend): Promise<BatchAnswer | undefined> {
     try {
       const [row] = await this.#textRows(client, loneStatement(this.#options.schema, append))
       return row === undefined ? undefined : readLoneAnswer(row)
@@ -134,26 +162,36 @@ export class AppendSender implements BatchSender<GateAnswer> {
 
   // The connection stays with the gate from batch to batch, because giving it back and asking for it again would let
   // the answers of the last batch be written first. Others who wait for one have it in between.
-  #keep(client: PoolClient): void {
-    if (this.#pool.canStay(client)) this.#held = client
-    else client.release()
+  #keep(line: Line): void {
+    if (line.onTheWay > 0) return
+    if (line.isSpent || line !== this.#line || !this.#pool.canStay(line.client)) this.#giveBack(line)
   }
 
-  #take(): PoolClient | undefined {
-    const client = this.#held
-    this.#held = undefined
-    return client
+  #restingLine(): Line | undefined {
+    return this.#line?.onTheWay === 0 ? this.#line : undefined
   }
 
-  #connect(): Promise<PoolClient> {
-    return this.#pool.connect().catch((error: unknown) => {
+  async #connect(): Promise<Line> {
+    const client = (await this.#pool.connect().catch((error: unknown) => {
       throw translatePgError(error)
-    })
+    })) as LentClient
+    const isPipelined = !this.#pool.isPooled
+    client.isPipelined = isPipelined
+    const line: Line = { client, onTheWay: 0, isPipelined, isSpent: false, failure: undefined }
+    this.#line ??= line
+    return line
+  }
+
+  #giveBack(line: Line): void {
+    if (line === this.#line) this.#line = undefined
+    line.client.isPipelined = false
+    line.client.release(line.failure)
   }
 
   /** Gives the connection back. */
   rest(): void {
-    this.#take()?.release()
+    const line = this.#restingLine()
+    if (line !== undefined) this.#giveBack(line)
   }
 
   /**
@@ -168,15 +206,15 @@ export class AppendSender implements BatchSender<GateAnswer> {
       try {
         // A backend that hangs with the head locked would hold up the settling, and every append after it.
         await this.#pool.query(END_BACKEND, [backend]).catch(() => {})
-        const stored = await this.#lookUp(requests.filter((request) => !settled.has(request)).flatMap(idsOf))
+        const stored = await this.#readStored(requests.filter((request) => !settled.has(request)).flatMap(idsOf))
         for (const request of requests) {
           if (!idsOf(request).every((id) => stored.has(id))) continue
           settled.set(request, { kind: 'ids_stored', isOwn: isOwnOnly(request), stored: Promise.resolve(stored) })
         }
         const open = requests.filter((request) => !settled.has(request))
         if (open.length > 0) {
-          const again = { lookUpAll: true, lockTimeoutMs: this.#options.lockTimeoutMs }
-          const answer = await this.#execute(await this.#pool.connect(), open, again)
+          const again = { lookUp: 'all', lockTimeoutMs: this.#options.lockTimeoutMs } as const
+          const answer = await this.#execute(await this.#connect(), open, again)
           this.#answers(open, answer, true).forEach((each, i) => settled.set(open[i] as AppendRequest, each))
         }
         this.#options.settled(true)
@@ -199,7 +237,7 @@ export class AppendSender implements BatchSender<GateAnswer> {
   /** The answers of a batch; one query looks up all ids that were found stored, and the gate does not wait for it. */
   #answers(requests: AppendRequest[], answer: BatchAnswer, isSettling: boolean): GateAnswer[] {
     const storedRequests = requestsWithStoredIds(requests, answer)
-    const stored = storedRequests.size === 0 ? NOTHING_STORED : this.#lookUp([...storedRequests].flatMap(idsOf))
+    const stored = storedRequests.size === 0 ? NOTHING_STORED : this.#readStored([...storedRequests].flatMap(idsOf))
     // Each request awaits it for itself; until then a failure must not count as unhandled.
     stored.catch(() => {})
     let condition = 0
@@ -211,7 +249,7 @@ export class AppendSender implements BatchSender<GateAnswer> {
     })
   }
 
-  async #lookUp(ids: string[]): Promise<Map<string, StoredEvent>> {
+  async #readStored(ids: string[]): Promise<Map<string, StoredEvent>> {
     const { text, values } = storedEventsStatement(this.#options.schema, ids)
     const { rows } = await this.#pool.query({ text, values })
     return new Map(rows.map((row) => [row.event_id as string, storedEvent(row)]))
@@ -222,7 +260,8 @@ export class AppendSender implements BatchSender<GateAnswer> {
 const END_BACKEND = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
   WHERE pid = $1 AND pid <> pg_backend_pid() AND application_name = current_setting('application_name')`
 
-const backendOf = (client: PoolClient): number => (client as unknown as { processID: number | null }).processID ?? 0
+const backendOf = (client: PoolClient): number =>
+  (client as unknown as { processID: number | null }).processID ?? 0
 
 /** Ids that were made here can only be stored by the batch that is being settled. */
 const isOwnOnly = ({ appends }: AppendRequest): boolean =>

@@ -21,6 +21,7 @@ export interface ClientSettings {
 /** What `@types/pg` leaves out. */
 interface Internals {
   readyForQuery: boolean
+  pipeline: boolean
   processID: number | null
   connection: { stream: Socket }
 }
@@ -74,6 +75,11 @@ export class MeasuredClient extends pg.Client {
     return this.failure === null && internals(this).readyForQuery && this.getTransactionStatus() === 'I'
   }
 
+  /** Whether a statement is sent while the one before is under way, not after its answer. Each is its own transaction. */
+  set isPipelined(isPipelined: boolean) {
+    internals(this).pipeline = isPipelined
+  }
+
   /** Whether a statement failed and the server has not said yet that it is ready: that may come in the next packet. */
   get isSettling(): boolean {
     return this.#isAwaitingReady && this.failure === null && !internals(this).readyForQuery
@@ -109,7 +115,8 @@ export class MeasuredClient extends pg.Client {
     // Cursors and streams take as long as their reader does.
     const usual = typeof config?.submit === 'function' ? Number.POSITIVE_INFINITY : this.#settings.queryTimeoutMs
     this.#limit(config?.deadlineMs ?? usual)
-    this.#isUntouched = (values ?? config?.values)?.length > 0
+    // Behind another statement what the server says first is about that one.
+    this.#isUntouched = (values ?? config?.values)?.length > 0 && internals(this).readyForQuery
     return super.query(config, values, callback)
   }
 

@@ -18,8 +18,11 @@ export function streamedBodies(app: FastifyInstance, open: () => BodyReader): vo
     let bytes = 0
     const onData = (chunk: Buffer) => {
       bytes += chunk.length
-      if (bytes > limitBytes) finish(bodyTooLarge(limitBytes))
-      else reader.add(chunk)
+      if (bytes > limitBytes) return finish(bodyTooLarge(limitBytes))
+      reader.add(chunk)
+      // Node would hand over megabytes without looking at anything else meanwhile, such as what waits to be sent.
+      payload.pause()
+      setImmediate(() => payload.resume())
     }
     const onEnd = () => finish(null)
     const finish = (error: Error | null) => {

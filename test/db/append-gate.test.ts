@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { AppendGate, type GateLimits } from '../../src/db/append-gate.ts'
 import type { AppendRequest, PreparedEvent } from '../../src/db/event-log.ts'
@@ -26,17 +27,18 @@ const request = (...events: PreparedEvent[]): AppendRequest => ({
 })
 
 /** A gate whose batches are answered by hand. */
-function gateByHand(overrides: Partial<GateLimits> = {}) {
+function gateByHand(overrides: Partial<GateLimits> = {}, canFollow = () => false) {
   const batches: { requests: AppendRequest[]; answer(): void; fail(error: unknown): void }[] = []
-  const prepared: AppendRequest[][] = []
-  const seen = { committed: [] as number[], overloaded: 0, rests: 0, prepared }
+  const seen = { committed: [] as number[], overloaded: 0, rests: 0 }
   const gate = new AppendGate<string>(
     {
       send: (requests) =>
         new Promise((resolve, reject) => {
           batches.push({ requests, answer: () => resolve(requests.map((_, i) => `answer ${i}`)), fail: reject })
         }),
-      prepare: (requests) => prepared.push(requests),
+      get canFollow() {
+        return canFollow()
+      },
       rest: () => seen.rests++,
     },
     { ...limits, ...overrides },
@@ -186,6 +188,7 @@ t.test('those behind a batch that waited in vain are refused with it, others are
   ] as const) {
     const { gate, batches } = gateByHand()
     const first = gate.append(request(event('a')))
+    await settle()
     const second = gate.append(request(event('b')))
     first.catch(() => {})
     second.catch(() => {})
@@ -204,6 +207,7 @@ t.test('no more is let in where more than a batch waits and the first of it has 
   const { gate, batches, seen } = gateByHand({ maxQueuedEvents: 5_000, maxQueuedBytes: 1_000_000, queueTimeoutMs: 400 })
   const large = () => request(...Array.from({ length: 500 }, () => event()))
   const first = gate.append(request())
+  await settle()
   const waiting = [gate.append(large()), gate.append(large())]
   const inTime = gate.append(request())
   await new Promise((resolve) => setTimeout(resolve, 120))
@@ -217,6 +221,7 @@ t.test('no more is let in where more than a batch waits and the first of it has 
 
   const few = gateByHand({ queueTimeoutMs: 400 })
   const sent = few.gate.append(request())
+  await settle()
   const next = few.gate.append(request())
   await new Promise((resolve) => setTimeout(resolve, 120))
   const another = few.gate.append(request())
@@ -231,77 +236,117 @@ t.test('no more is let in where more than a batch waits and the first of it has 
   )
 })
 
-t.test(
-  'where a full batch waits it is prepared while another is under way, and it still counts as waiting',
-  async (t) => {
-    const many = { maxQueuedEvents: 3_000, maxQueuedBytes: 1_000_000 }
-    const large = (id?: string) => request(event(id), ...Array.from({ length: 599 }, () => event()))
-    const { gate, batches, seen } = gateByHand(many)
-    const all = [gate.append(request()), gate.append(large('a')), gate.append(request())]
-    await settle()
-    all.push(gate.append(large('b')), gate.append(request(event('c'))))
-    batches[0]?.answer()
-    await settle()
-    await settle()
-    t.equal(batches.length, 2)
-    t.equal(seen.prepared.length, 0, 'what waits is less than a batch')
-    all.push(gate.append(large('d')))
-    batches[1]?.answer()
-    await settle()
-    await settle()
-    t.equal(batches.length, 3)
-    t.same(seen.prepared.length, 0)
-    batches[2]?.answer()
-    await settle()
-    batches[3]?.answer()
-    await Promise.all(all)
-    t.equal(gate.queuedEvents, 0)
+const large = () => request(...Array.from({ length: 600 }, () => event()))
+const roomy = { maxQueuedEvents: 10_000, maxQueuedBytes: 10_000_000 }
 
-    const first = gate.append(request())
-    const waiting = [gate.append(large()), gate.append(large()), gate.append(large()), gate.append(large())]
-    batches[4]?.answer()
-    await first
-    await settle()
-    await settle()
-    t.equal(seen.prepared.length, 1)
-    t.equal(gate.queuedEvents, 1_800, 'three of the four')
-    t.equal(await codeOf(gate.append(request(...Array.from({ length: 1_201 }, () => event())))), 'overloaded')
-    batches[5]?.answer()
-    await settle()
-    t.equal(batches[6]?.requests, seen.prepared[0], 'the very same')
-    for (const i of [6, 7, 8]) {
-      batches[i]?.answer()
-      await settle()
-    }
-    await Promise.all(waiting)
-    t.equal(gate.queuedEvents, 0)
-  },
-)
-
-t.test('what is prepared is refused with the queue, and when it has waited too long', async (t) => {
-  const many = { maxQueuedEvents: 5_000, maxQueuedBytes: 1_000_000 }
-  const large = () => request(...Array.from({ length: 600 }, () => event()))
-  const behind = async (overrides: Partial<GateLimits>) => {
-    const { gate, batches, seen } = gateByHand({ ...many, ...overrides })
-    const first = gate.append(request())
-    const codes = [gate.append(large()), gate.append(large()), gate.append(large())].map(codeOf)
-    batches[0]?.answer()
-    await first
-    await settle()
-    await settle()
-    t.equal(seen.prepared.length, 1)
-    return { gate, batches, codes }
-  }
-  const away = await behind({})
-  away.batches[1]?.fail(new AppError('database_unavailable', ''))
-  t.same(await Promise.all(away.codes), ['database_unavailable', 'database_unavailable', 'database_unavailable'])
-  t.equal(away.gate.queuedEvents, 0)
-
-  const slow = await behind({ queueTimeoutMs: 50 })
-  t.same(await Promise.all(slow.codes.slice(1)), ['overloaded', 'overloaded'])
-  t.equal(slow.gate.queuedEvents, 0)
-  slow.batches[1]?.answer()
-  t.equal(await slow.codes[0], 'answered')
+t.test('a full batch is sent behind the one under way, and no third one', async (t) => {
+  const { gate, batches } = gateByHand(roomy, () => true)
+  const all = [gate.append(request())]
   await settle()
-  t.equal(slow.batches.length, 2, 'it is not sent any more')
+  all.push(...Array.from({ length: 4 }, () => gate.append(large())))
+  await settle()
+  t.equal(batches.length, 1, 'what waits is less than a batch')
+  all.push(...Array.from({ length: 6 }, () => gate.append(large())))
+  await settle()
+  t.same(
+    batches.map(({ requests }) => requests.length),
+    [1, 4],
+  )
+  t.equal(gate.queuedEvents, 3_600, 'what was sent does not wait any more')
+  batches[0]?.answer()
+  t.equal(await all[0], 'answer 0')
+  await settle()
+  t.equal(batches.length, 3, 'the next full one takes its place')
+  batches[1]?.answer()
+  batches[2]?.answer()
+  await settle()
+  batches[3]?.answer()
+  await Promise.all(all)
+  t.equal(gate.queuedEvents, 0)
+})
+
+t.test('several at once leave together, and a second batch of them behind the first', async (t) => {
+  let isConnected = false
+  const { gate, batches } = gateByHand(roomy, () => isConnected)
+  const all = Array.from({ length: 9 }, () => gate.append(large()))
+  await Promise.resolve()
+  t.same(
+    batches.map(({ requests }) => requests.length),
+    [4],
+  )
+  isConnected = true
+  await settle()
+  await settle()
+  t.equal(batches.length, 2, 'as soon as the first has its connection')
+  for (const i of [0, 1, 2]) {
+    batches[i]?.answer()
+    await settle()
+  }
+  await Promise.all(all)
+})
+
+t.test('fewer are sent behind the one under way when it is nearly done', async (t) => {
+  let isConnected = true
+  const { gate, batches } = gateByHand({}, () => isConnected)
+  const first = gate.append(request())
+  await sleep(200)
+  batches[0]?.answer()
+  await first
+  // Ten of them took 20 ms each, as far as the gate knows.
+  const all = [gate.append(request())]
+  await settle()
+  all.push(gate.append(request()))
+  await settle()
+  t.equal(batches.length, 2, 'too early')
+  await sleep(60)
+  all.push(gate.append(request()))
+  await settle()
+  t.equal(batches[2]?.requests.length, 2)
+  isConnected = false
+  await sleep(60)
+  all.push(gate.append(request()))
+  await settle()
+  t.equal(batches.length, 3, 'not where it would have to wait for another connection')
+  batches[1]?.answer()
+  await settle()
+  isConnected = true
+  await sleep(60)
+  t.equal(batches.length, 3)
+  batches[2]?.answer()
+  await settle()
+  batches[3]?.answer()
+  await Promise.all(all)
+})
+
+t.test('a failure of the one ahead concerns who waits, not who was sent', async (t) => {
+  const { gate, batches } = gateByHand(roomy, () => true)
+  const codes = Array.from({ length: 9 }, () => codeOf(gate.append(large())))
+  await settle()
+  t.equal(batches.length, 2)
+  batches[0]?.fail(new AppError('database_unavailable', ''))
+  await settle()
+  t.equal(gate.queuedEvents, 0)
+  batches[1]?.answer()
+  t.same(await Promise.all(codes), [
+    ...Array(4).fill('database_unavailable'),
+    ...Array(4).fill('answered'),
+    'database_unavailable',
+  ])
+})
+
+t.test('the end comes when both are answered', async (t) => {
+  const { gate, batches, seen } = gateByHand(roomy, () => true)
+  const all = Array.from({ length: 8 }, () => gate.append(large()))
+  await settle()
+  let isClosed = false
+  const closed = gate.close().then(() => {
+    isClosed = true
+  })
+  batches[1]?.answer()
+  await settle()
+  t.equal(isClosed, false)
+  batches[0]?.answer()
+  await closed
+  await Promise.all(all)
+  t.ok(seen.rests > 0)
 })
