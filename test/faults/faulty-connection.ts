@@ -25,6 +25,8 @@ export type StatementFault =
 
 interface UnderWay extends Exchange {
   fault: StatementFault | undefined
+  /** The server has not seen it: its turn comes when those before it are answered. */
+  isKept: boolean
   answer: Buffer[]
 }
 
@@ -133,8 +135,9 @@ export class FaultyConnection {
   #send(request: Message[]): void {
     const exchange = { text: this.#textOf(request), state: this.#state }
     const fault = this.#weather.inject?.(exchange)
-    if (fault?.when === 'before') return this.#instead(fault)
-    this.#underWay.push({ ...exchange, fault, answer: [] })
+    const isKept = fault?.when === 'before'
+    this.#underWay.push({ ...exchange, fault, isKept, answer: [] })
+    if (isKept) return this.#answerKept()
     this.#toServer.write(Buffer.concat(request.map(({ bytes }) => bytes)))
   }
 
@@ -167,12 +170,25 @@ export class FaultyConnection {
     } else if (message.type === 'Z') {
       this.#instead(exchange.fault, exchange.answer)
     } else exchange.answer.push(message.bytes)
-    if (message.type === 'Z') this.#underWay.shift()
+    if (message.type !== 'Z') return
+    this.#underWay.shift()
+    this.#answerKept()
+  }
+
+  // A server answers in order, whatever it thinks of a statement that was sent behind another one.
+  #answerKept(): void {
+    for (let [first] = this.#underWay; first?.isKept === true && !this.#isDead; [first] = this.#underWay) {
+      this.#underWay.shift()
+      this.#instead(first.fault as StatementFault)
+    }
   }
 
   /** Does what the fault wants in place of the statement or of its answer. */
   #instead(fault: StatementFault, answer: Buffer[] = []): void {
-    if (fault.kind === 'hang') return
+    if (fault.kind === 'hang') {
+      this.#isDead = true
+      return
+    }
     if (fault.kind === 'die') {
       if (fault.when === 'before' || fault.delivered !== 'all_but_ready') return this.reset()
       this.#isDead = true
