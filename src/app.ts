@@ -17,7 +17,7 @@ import { type EdgeOptions, edge } from './http/edge.ts'
 import { jsonBodies } from './http/json-body.ts'
 import type { Lifecycle } from './http/lifecycle.ts'
 import { answerMalformed } from './http/malformed.ts'
-import { knowAllMethods, methodFallbacks } from './http/methods.ts'
+import { knowAllMethods } from './http/methods.ts'
 import { describeRoutes } from './http/openapi.ts'
 import type { Origins } from './http/origins.ts'
 import { errorHandler } from './http/problems.ts'
@@ -154,9 +154,8 @@ export async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   await docsRoutes(app)
 
   // What no route matches.
-  methodFallbacks(app, paths)
   app.setNotFoundHandler(
-    { onRequest: answerNotFound(edgeOptions) } as Parameters<typeof app.setNotFoundHandler>[0],
+    { onRequest: answerNotFound(edgeOptions, paths) } as Parameters<typeof app.setNotFoundHandler>[0],
     () => {
       throw routeNotFound()
     },

@@ -21,6 +21,9 @@ export interface BatchAnswer {
   firstPosition: number[]
 }
 
+/** The name under which the statement of a batch is prepared. */
+export const BATCH_STATEMENT = 'annals_append_batch'
+
 const TYPES = {
   streams: 'text',
   conditionGroup: 'int4',
@@ -108,7 +111,7 @@ export class AppendBatch {
     }
     this.#conditions = conditions
     const values = [String(lockTimeoutMs), String(largestBytes), ...arrays.map((array) => array.finish())]
-    return { name: 'annals_append_batch', text: this.#text, values }
+    return { name: BATCH_STATEMENT, text: this.#text, values }
   }
 
   /** The answer to the last statement; its row in row mode `array`, with {@link AS_TEXT}. */

@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { PoolClient } from 'pg'
 import type { AppError } from '../errors.ts'
-import { AppendBatch, AS_TEXT, type BatchAnswer, type BatchOptions } from './append-events.ts'
+import { AppendBatch, AS_TEXT, BATCH_STATEMENT, type BatchAnswer, type BatchOptions } from './append-events.ts'
 import { type BatchSender, outcomeUnknown } from './append-gate.ts'
 import { loneAppend, loneStatement, readLoneAnswer } from './append-one.ts'
 import { idsOf, readOutcome, requestsWithStoredIds } from './append-outcomes.ts'
@@ -40,7 +40,7 @@ const UNIQUE_VIOLATION = '23505'
 const LOOK_UP_MS = 1_000
 const LEAST_LOCK_TIMEOUT_MS = 100
 
-type LentClient = PoolClient & Pick<MeasuredClient, 'isPipelined'>
+type LentClient = PoolClient & Pick<MeasuredClient, 'isPipelined' | 'hasPrepared'>
 
 /** A connection with the batches that are on their way on it. */
 interface Line {
@@ -71,7 +71,9 @@ export class AppendSender implements BatchSender<GateAnswer> {
 
   get canFollow(): boolean {
     const line = this.#line
-    return line !== undefined && line.isPipelined && !line.isSpent && line.onTheWay === 1
+    if (line === undefined || !line.isPipelined || line.isSpent || line.onTheWay !== 1) return false
+    // Behind one that fails before the statement is prepared the next would find it missing.
+    return line.client.hasPrepared(BATCH_STATEMENT)
   }
 
   async send(requests: AppendRequest[], deadlineAt: number): Promise<GateAnswer[]> {

@@ -23,7 +23,7 @@ interface Internals {
   readyForQuery: boolean
   pipeline: boolean
   processID: number | null
-  connection: { stream: Socket }
+  connection: { stream: Socket; parsedStatements: Record<string, string | undefined> }
 }
 
 export class MeasuredClient extends pg.Client {
@@ -78,6 +78,11 @@ export class MeasuredClient extends pg.Client {
   /** Whether a statement is sent while the one before is under way, not after its answer. Each is its own transaction. */
   set isPipelined(isPipelined: boolean) {
     internals(this).pipeline = isPipelined
+  }
+
+  /** Whether the server has taken up the statement of this name, so that it needs to be sent no more. */
+  hasPrepared(name: string): boolean {
+    return internals(this).connection.parsedStatements[name] !== undefined
   }
 
   /** Whether a statement failed and the server has not said yet that it is ready: that may come in the next packet. */

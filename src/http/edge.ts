@@ -38,8 +38,6 @@ declare module 'fastify' {
     takesTime?: boolean
     /** `If-Match` and `If-None-Match` are read by the route; every other one that changes something refuses them. */
     takesConditions?: boolean
-    /** Answers for every method that the path does not have; made by the edge itself. */
-    isMethodFallback?: boolean
   }
   interface FastifyRequest {
     /** What the caller may do. */
@@ -69,38 +67,39 @@ export function edge(app: FastifyInstance, options: EdgeOptions): void {
   app.addHook('onRoute', (route) => {
     const config = route.config ?? {}
     if (config.scope === undefined) throw new Error(`${String(route.method)} ${route.url} declares no scope`)
-    if (config.isMethodFallback !== true) {
-      route.schema = { querystring: Type.Object({}, { additionalProperties: false }), ...route.schema }
-      route.validatorCompiler = validatorCompiler(
-        () => Object.values(app.getSchemas()) as TSchema[],
-        config,
-      ) as NonNullable<typeof route.validatorCompiler>
-    }
+    route.schema = { querystring: Type.Object({}, { additionalProperties: false }), ...route.schema }
+    route.validatorCompiler = validatorCompiler(
+      () => Object.values(app.getSchemas()) as TSchema[],
+      config,
+    ) as NonNullable<typeof route.validatorCompiler>
     route.onRequest = [enterRoute(route, options), ...[route.onRequest ?? []].flat()]
   })
 }
 
-/** The edge of a request that leads to no route. */
-export const enterUnmatched = (request: FastifyRequest, reply: FastifyReply, options: EdgeOptions): void =>
-  enter(request, reply, options, 'unmatched')
+/** The edge of a request that leads to no route; `path` is the template of a path that exists for other methods. */
+export const enterWithoutRoute = (
+  request: FastifyRequest,
+  reply: FastifyReply,
+  options: EdgeOptions,
+  path = 'unmatched',
+): void => enter(request, reply, options, path)
 
 function enterRoute(route: RouteOptions, options: EdgeOptions) {
   const { lifecycle, authorizer } = options
   const {
     isAlwaysOpen = false,
     isNeverCached = false,
-    isMethodFallback = false,
     takesTime = false,
     takesConditions = false,
     scope,
   } = route.config ?? {}
-  const checkBody = isMethodFallback ? undefined : bodyPolicy(route, options.maxBodyBytes)
+  const checkBody = bodyPolicy(route, options.maxBodyBytes)
   const authorize = authorizer.forScope(scope as RouteScope)
   const rateLimit = route.config?.isUnlimited === true ? undefined : options.rateLimit
   const isRead = [route.method].flat().some((method) => method === 'GET' || method === 'HEAD')
   // Reads only wait: they leave nothing behind that others would have to wait for.
   const isAppend = scope === 'append' && route.method === 'POST'
-  const checkConditions = isRead || isMethodFallback || takesConditions ? undefined : refuseConditions
+  const checkConditions = isRead || takesConditions ? undefined : refuseConditions
 
   return (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void => {
     enter(request, reply, options, route.url)
@@ -109,10 +108,10 @@ function enterRoute(route: RouteOptions, options: EdgeOptions) {
     if (isNeverCached) reply.header('cache-control', 'no-store')
     const error =
       checkHeaders(request.raw) ??
-      (isMethodFallback ? undefined : authorize(request)) ??
+      authorize(request) ??
       (isAlwaysOpen ? undefined : lifecycle.refusal()) ??
       (isAppend && isSurplus(reply.raw) ? overloaded(options) : undefined) ??
-      checkBody?.(request.raw) ??
+      checkBody(request.raw) ??
       checkConditions?.(request.headers)
     if (rateLimit !== undefined) rateLimit(request, reply, (tooMany) => done(tooMany ?? error))
     else if (error === undefined) done()

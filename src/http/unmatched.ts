@@ -1,19 +1,25 @@
-// Requests whose target leads to no route: unknown paths, and targets that can't be decoded.
+// Requests that lead to no route: unknown paths, methods that a path lacks, and targets that can't be decoded.
 
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { AppError } from '../errors.ts'
-import { type EdgeOptions, enterUnmatched } from './edge.ts'
+import { type EdgeOptions, enterWithoutRoute } from './edge.ts'
 import { checkHeaders } from './headers.ts'
+import { answerOtherMethod, type KnownPaths } from './methods.ts'
 import { sendProblem } from './problems.ts'
 
-/** Answers 404 before a body is read; for the `onRequest` hook of the not-found handler. */
-export function answerNotFound(options: EdgeOptions) {
+/** Answers 404, 405 or OPTIONS before a body is read; for the `onRequest` hook of the not-found handler. */
+export function answerNotFound(options: EdgeOptions, paths: KnownPaths) {
   return (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void => {
-    enterUnmatched(request, reply, options)
+    const path = paths.find(request.raw.url ?? '')
+    enterWithoutRoute(request, reply, options, path?.url)
     const error = checkHeaders(request.raw)
     const answer = (tooMany?: AppError): void => {
-      if (tooMany === undefined && error === undefined && isServerWide(request)) answerServerWide(reply)
-      else done(tooMany ?? error ?? routeNotFound())
+      const refusal = tooMany ?? error
+      if (refusal !== undefined) return done(refusal)
+      if (isServerWide(request)) return answerServerWide(reply)
+      if (path === undefined) return done(routeNotFound())
+      const problem = answerOtherMethod(path, request, reply)
+      if (problem !== undefined) done(problem)
     }
     if (options.rateLimit === undefined) answer()
     else options.rateLimit(request, reply, answer)
@@ -23,7 +29,7 @@ export function answerNotFound(options: EdgeOptions) {
 /** Fastify's `frameworkErrors`: the router could not read the path. */
 export function answerBadTarget(options: EdgeOptions) {
   return (_error: Error, request: FastifyRequest, reply: FastifyReply): void => {
-    enterUnmatched(request, reply, options)
+    enterWithoutRoute(request, reply, options)
     const answer = (tooMany?: AppError): void =>
       sendProblem(reply, tooMany ?? checkHeaders(request.raw) ?? badTarget(request.raw.url ?? ''))
     if (options.rateLimit === undefined) answer()
