@@ -35,6 +35,8 @@ export interface BackendOptions {
   policy: Readonly<BackupPolicy>
   logger: Logger
   registry: MetricsRegistry
+  /** The embedded PostgreSQL, where it is being started already. */
+  embedded?: Promise<EmbeddedPostgres> | undefined
   meanRequestMs(): number | null
 }
 
@@ -110,7 +112,8 @@ export function createBackend(options: BackendOptions): Backend {
 
   const start = async (): Promise<void> => {
     if (settings.DATABASE_URL === undefined) {
-      embedded = await startEmbeddedPostgres({ dataDir: settings.DATA_DIR, log: logger, mayMoveData: true })
+      const usual = { dataDir: settings.DATA_DIR, log: logger, mayMoveData: true }
+      embedded = await (options.embedded ?? startEmbeddedPostgres(usual))
     }
     const url = settings.DATABASE_URL ?? (embedded as EmbeddedPostgres).url
     connected = connect({ settings, logger, policy, url, epoch, poolObserver, storeObserver })

@@ -23,6 +23,8 @@ import { VERSION } from './version.ts'
 export interface ServiceOptions {
   settings: Readonly<Settings>
   log: Log
+  /** The embedded PostgreSQL, where it is being started already; what ends the service stops it. */
+  embedded?: Promise<EmbeddedPostgres> | undefined
 }
 
 export interface Service {
@@ -42,7 +44,7 @@ const DATABASE_SHARE_MS = 1_000
  * Starts everything and resolves as soon as the port is open; the database may come later.
  * @throws SettingsError, or the system's error when a port can't be had
  */
-export async function startService({ settings, log }: ServiceOptions): Promise<Service> {
+export async function startService({ settings, log, embedded }: ServiceOptions): Promise<Service> {
   const lifecycle = new Lifecycle()
   const registry = createRegistry()
   const metrics = httpMetrics(registry, { inFlight: () => lifecycle.inFlight, streams: () => lifecycle.streams })
@@ -53,7 +55,7 @@ export async function startService({ settings, log }: ServiceOptions): Promise<S
   })
 
   const backend = createBackend({
-    ...{ settings, policy: await policyOf(settings), logger: log.logger, registry },
+    ...{ settings, policy: await policyOf(settings), logger: log.logger, registry, embedded },
     meanRequestMs: metrics.meanRequestMs,
   })
   const guard = await createGuard({ settings, logger: log.logger, registry })

@@ -1,8 +1,9 @@
 import { resolve } from 'node:path'
 import { Command } from 'commander'
 import { loadSettings, withEnvFile } from '../config.ts'
+import { type EmbeddedPostgres, hasEmbeddedData, startEmbeddedPostgres } from '../db/embedded-postgres.ts'
 import { type Log, openLog } from '../logger.ts'
-import { type Service, startService } from '../service.ts'
+import type { Service } from '../service.ts'
 import type { Settings } from '../settings.ts'
 import { VERSION } from '../version.ts'
 
@@ -24,10 +25,16 @@ export function serveCommand(): Command {
 
 async function serve(settings: Readonly<Settings>, log: Log): Promise<void> {
   const stopped = untilStopped(log)
+  const embedded = startEarly(settings, log)
   let service: Service
   try {
-    service = await startService({ settings, log })
+    const { startService } = await import('../service.ts')
+    service = await startService({ settings, log, embedded })
   } catch (error) {
+    await embedded?.then(
+      (server) => server.stop(),
+      () => {},
+    )
     throw withHint(error as NodeJS.ErrnoException, settings)
   }
   try {
@@ -38,6 +45,16 @@ async function serve(settings: Readonly<Settings>, log: Log): Promise<void> {
   } finally {
     await service.close()
   }
+}
+
+// While the modules of the service are loaded PostgreSQL can start: a tenth of the time of both. A new folder is only made
+// when all settings are known to be fine.
+function startEarly({ DATABASE_URL, DATA_DIR }: Readonly<Settings>, log: Log): Promise<EmbeddedPostgres> | undefined {
+  if (DATABASE_URL !== undefined || !hasEmbeddedData(DATA_DIR)) return undefined
+  const starting = startEmbeddedPostgres({ dataDir: DATA_DIR, log: log.logger, mayMoveData: true })
+  // The service awaits it; until then a failure must not count as unhandled.
+  starting.catch(() => {})
+  return starting
 }
 
 /** Resolves at the first signal; rejects when something was thrown that nobody caught. */

@@ -92,6 +92,9 @@ function makeFolder(dataDir: string): void {
   }
 }
 
+/** Whether a start on `dataDir` finds a database there, and makes none. */
+export const hasEmbeddedData = (dataDir: string): boolean => existsSync(placesOf(resolve(dataDir)).data)
+
 /** The server that a service runs on `dataDir`, for a command beside it; undefined when none is running. */
 export function connectToRunningEmbedded(dataDir: string): { url: string; adminUrl: string } | undefined {
   const places = placesOf(resolve(dataDir))
