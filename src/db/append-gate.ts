@@ -1,15 +1,16 @@
 // Group commit: while one batch is being committed the next one collects, so a single transaction at a time carries
-// all appends of the process. That orders positions by commit, and one fsync answers dozens of requests.
+// all appends of the process. That orders positions by commit, and one fsync answers dozens of requests. The next one may
+// wait at the database already, behind the first on its connection.
 
 import { AppError, type ErrorCode } from '../errors.ts'
 import type { AppendRequest } from './event-log.ts'
 import { isUnexpected } from './pg-errors.ts'
 
-/** Where the batches go, one at a time. */
+/** Where the batches go: one, and maybe one behind it. */
 export interface BatchSender<Answer> {
   /** Sends one batch; the answers come in the order of the requests. */
   send(requests: AppendRequest[], deadlineAt: number): Promise<Answer[]>
-  /** Whether a batch that is sent now waits behind the one under way, on its connection. */
+  /** Whether a batch that is sent now goes behind the one under way, on its connection. */
   readonly canFollow: boolean
   /** Nothing waits to be sent after a batch was answered. */
   rest(): void
@@ -131,7 +132,8 @@ export class AppendGate<Answer> {
   /** Takes no more requests; resolves when those that wait are answered. */
   async close(): Promise<void> {
     this.#isClosed = true
-    if (this.#sent.length > 0 || this.#queue.length > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve))
+    if (this.#sent.length > 0 || this.#queue.length > 0)
+      await new Promise<void>((resolve) => this.#whenIdle.push(resolve))
     clearInterval(this.#sweeper)
   }
 

@@ -3,15 +3,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { PoolClient } from 'pg'
 import type { AppError } from '../errors.ts'
-import { AppendBatch, AS_TEXT, BATCH_STATEMENT, type BatchAnswer, type BatchOptions } from './append-events.ts'
+import { AppendBatch, AS_TEXT, type BatchAnswer, type BatchOptions } from './append-events.ts'
 import { type BatchSender, outcomeUnknown } from './append-gate.ts'
+import { AppendLines, type Line } from './append-lines.ts'
 import { loneAppend, loneStatement, readLoneAnswer } from './append-one.ts'
 import { idsOf, readOutcome, requestsWithStoredIds } from './append-outcomes.ts'
 import type { AppendOutcome, AppendRequest, StreamAppend } from './event-log.ts'
 import { arrayQuery } from './event-reader.ts'
 import { isConnectionFailure, isSerializationFailure, isSurelyNotApplied, translatePgError } from './pg-errors.ts'
 import type { MeasuredPool } from './pool.ts'
-import type { MeasuredClient } from './pool-client.ts'
 import { type Statement, storedEventsStatement } from './read-events.ts'
 import type { StoredEvent } from './replay.ts'
 
@@ -40,20 +40,6 @@ const UNIQUE_VIOLATION = '23505'
 const LOOK_UP_MS = 1_000
 const LEAST_LOCK_TIMEOUT_MS = 100
 
-type LentClient = PoolClient & Pick<MeasuredClient, 'isPipelined' | 'hasPrepared'>
-
-/** A connection with the batches that are on their way on it. */
-interface Line {
-  client: LentClient
-  onTheWay: number
-  /** A batch may follow one that is still under way. */
-  isPipelined: boolean
-  /** Takes no more batches: something went wrong on it. */
-  isSpent: boolean
-  /** Why the connection is of no more use, if so. */
-  failure: Error | undefined
-}
-
 export class AppendSender implements BatchSender<GateAnswer> {
   readonly #options: AppendSenderOptions
   readonly #pool: MeasuredPool
@@ -61,26 +47,23 @@ export class AppendSender implements BatchSender<GateAnswer> {
   readonly #batches: AppendBatch[] = []
   /** Some ids were stored already, so for a while the given ones are looked up first. */
   #lookUpUntil = 0
-  /** Where the last batch went, when another one may follow. */
-  #line: Line | undefined
+  readonly #lines: AppendLines
 
   constructor(options: AppendSenderOptions) {
     this.#options = options
     this.#pool = options.pool
+    this.#lines = new AppendLines(options.pool)
   }
 
   get canFollow(): boolean {
-    const line = this.#line
-    if (line === undefined || !line.isPipelined || line.isSpent || line.onTheWay !== 1) return false
-    // Behind one that fails before the statement is prepared the next would find it missing.
-    return line.client.hasPrepared(BATCH_STATEMENT)
+    return this.#lines.canFollow
   }
 
   async send(requests: AppendRequest[], deadlineAt: number): Promise<GateAnswer[]> {
     let wasLookedUp = false
     for (let retry = 0; ; retry++) {
       const isFollower = this.canFollow
-      const line = (isFollower ? this.#line : this.#restingLine()) ?? (await this.#connect())
+      const line = this.#lines.current ?? (await this.#lines.open())
       try {
         wasLookedUp = this.#lookUp === 'given'
         // The one ahead may wait for the same lock first. Whoever fails because of that asks again.
@@ -121,20 +104,12 @@ export class AppendSender implements BatchSender<GateAnswer> {
 
   async #execute(line: Line, requests: AppendRequest[], options: BatchOptions): Promise<BatchAnswer> {
     const lone = this.#pool.isPooled || options.lookUp === 'all' ? undefined : loneAppend(requests)
-    line.onTheWay++
-    try {
+    return await this.#lines.use(line, async () => {
       const answer = lone && (await this.#executeLone(line.client, lone))
       if (answer !== undefined) return answer
       // That it was not stored alone may be because it is there already.
       return await this.#executeBatch(line, requests, lone === undefined ? options : { ...options, lookUp: 'given' })
-    } catch (error) {
-      line.isSpent = true
-      if (!isSurelyNotApplied(error)) line.failure ??= error as Error
-      throw error
-    } finally {
-      line.onTheWay--
-      this.#keep(line)
-    }
+    })
   }
 
   async #executeBatch(line: Line, requests: AppendRequest[], options: BatchOptions): Promise<BatchAnswer> {
@@ -162,38 +137,9 @@ export class AppendSender implements BatchSender<GateAnswer> {
     return rows as string[][]
   }
 
-  // The connection stays with the gate from batch to batch, because giving it back and asking for it again would let
-  // the answers of the last batch be written first. Others who wait for one have it in between.
-  #keep(line: Line): void {
-    if (line.onTheWay > 0) return
-    if (line.isSpent || line !== this.#line || !this.#pool.canStay(line.client)) this.#giveBack(line)
-  }
-
-  #restingLine(): Line | undefined {
-    return this.#line?.onTheWay === 0 ? this.#line : undefined
-  }
-
-  async #connect(): Promise<Line> {
-    const client = (await this.#pool.connect().catch((error: unknown) => {
-      throw translatePgError(error)
-    })) as LentClient
-    const isPipelined = !this.#pool.isPooled
-    client.isPipelined = isPipelined
-    const line: Line = { client, onTheWay: 0, isPipelined, isSpent: false, failure: undefined }
-    this.#line ??= line
-    return line
-  }
-
-  #giveBack(line: Line): void {
-    if (line === this.#line) this.#line = undefined
-    line.client.isPipelined = false
-    line.client.release(line.failure)
-  }
-
   /** Gives the connection back. */
   rest(): void {
-    const line = this.#restingLine()
-    if (line !== undefined) this.#giveBack(line)
+    this.#lines.rest()
   }
 
   /**
@@ -216,7 +162,7 @@ export class AppendSender implements BatchSender<GateAnswer> {
         const open = requests.filter((request) => !settled.has(request))
         if (open.length > 0) {
           const again = { lookUp: 'all', lockTimeoutMs: this.#options.lockTimeoutMs } as const
-          const answer = await this.#execute(await this.#connect(), open, again)
+          const answer = await this.#execute(await this.#lines.open(), open, again)
           this.#answers(open, answer, true).forEach((each, i) => settled.set(open[i] as AppendRequest, each))
         }
         this.#options.settled(true)
@@ -262,8 +208,7 @@ export class AppendSender implements BatchSender<GateAnswer> {
 const END_BACKEND = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
   WHERE pid = $1 AND pid <> pg_backend_pid() AND application_name = current_setting('application_name')`
 
-const backendOf = (client: PoolClient): number =>
-  (client as unknown as { processID: number | null }).processID ?? 0
+const backendOf = (client: PoolClient): number => (client as unknown as { processID: number | null }).processID ?? 0
 
 /** Ids that were made here can only be stored by the batch that is being settled. */
 const isOwnOnly = ({ appends }: AppendRequest): boolean =>

@@ -21,7 +21,8 @@ export function plainConnections(server: Server, isPlainTarget: IsPlainTarget): 
   const [take, ...others] = server.listeners('connection') as ((socket: Socket) => void)[]
   if (take === undefined || others.length > 0) throw new Error('one listener takes all connections')
   const connections = new Set<PlainConnection>()
-  const keepAlive = () => `Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(server.keepAliveTimeout / 1000)}\r\n`
+  const keepAlive = () =>
+    `Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(server.keepAliveTimeout / 1000)}\r\n`
   const owner: Owner = {
     server,
     sweep: 0,
