@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events'
-import { type OutgoingHttpHeader, STATUS_CODES } from 'node:http'
+import { type OutgoingHttpHeader, STATUS_CODES, validateHeaderName, validateHeaderValue } from 'node:http'
 import type { PlainRequest } from './plain-request.ts'
 
 type Headers = Record<string, OutgoingHttpHeader | undefined>
@@ -52,7 +52,7 @@ export class PlainResponse extends EventEmitter {
     delete this.#headers[name.toLowerCase()]
   }
 
-  /** `headers` by names in lower case. @throws Error for a value that would forge another header */
+  /** `headers` by names in lower case. @throws Error for a name or value that would forge another header */
   writeHead(status: number, headers: Headers = {}): this {
     if (this.headersSent) throw new Error('the head of this answer was written before')
     let lines = ''
@@ -61,7 +61,7 @@ export class PlainResponse extends EventEmitter {
     const length = headers['content-length'] ?? this.#headers['content-length']
     if (length !== undefined) this.#length = Number(length)
     this.#isLast = (headers.connection ?? this.#headers.connection) === 'close'
-    this.#head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines}`
+    this.#head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}\r\n${lines}`
     this.statusCode = status
     this.headersSent = true
     return this
@@ -71,7 +71,8 @@ export class PlainResponse extends EventEmitter {
     if (this.writableEnded) return this
     if (!this.headersSent) this.writeHead(this.statusCode)
     this.writableEnded = true
-    if (!this.destroyed) this.#write(body ?? '')
+    // Who went away, or sends no more, gets no answer; the close of the connection tells.
+    if (this.req.socket.writable) this.#write(hasNoBody(this.statusCode) ? '' : (body ?? ''))
     return this
   }
 
@@ -103,12 +104,11 @@ export class PlainResponse extends EventEmitter {
       socket.write(body)
       socket.uncork()
     }
-    if (socket.writableLength === 0) this.#finish()
-    else socket.write('', () => this.#finish())
+    if (socket.writableLength === 0 && socket.errored === null) this.#finish()
+    else socket.write('', (error) => error || this.#finish())
   }
 
   #finish(): void {
-    if (this.destroyed) return
     this.writableFinished = true
     this.#onFinish(this.#isLast)
     this.emit('finish')
@@ -118,12 +118,11 @@ export class PlainResponse extends EventEmitter {
 
 const hasNoBody = (status: number): boolean => status === 204 || status === 304
 
-const FORGED = /[^\t\x20-\x7e\x80-\xff]/
-
 function headerLines(name: string, value: OutgoingHttpHeader | undefined): string {
   if (value === undefined) return ''
   if (Array.isArray(value)) return value.map((each) => headerLines(name, each)).join('')
-  if (typeof value === 'string' && FORGED.test(value)) throw new Error(`the header ${name} can't have this value`)
+  validateHeaderName(name)
+  validateHeaderValue(name, value as string)
   return `${name}: ${value}\r\n`
 }
 

@@ -24,7 +24,7 @@ const MAX_HEAD_BYTES = 8 * 1024
 const REQUEST_LINE = /(GET|POST) (\/[\w.~%!$&'()*+,;=:@/-]*)(?:\?([\w.~%!$&'()*+,;=:@/?-]*))? HTTP\/1\.1\r\n/y
 const HEADER_LINE = /([A-Za-z\d-]+): ([\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)\r\n/y
 const LENGTH = /^(?:0|[1-9]\d{0,8})$/
-/** Headers that change how the message or the connection is read. */
+/** Headers that change how the message or the connection is read, or that are a list even when there is one only. */
 const NOT_PLAIN = new Set([
   'transfer-encoding',
   'expect',
@@ -34,6 +34,7 @@ const NOT_PLAIN = new Set([
   'http2-settings',
   'proxy-connection',
   'keep-alive',
+  'set-cookie',
 ])
 
 /** The head of the request that `bytes` begin with; undefined when it is not plain, or not there as a whole. */
