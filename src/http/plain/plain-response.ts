@@ -16,7 +16,7 @@ export class PlainResponse extends EventEmitter {
   writableFinished = false
   destroyed = false
   /** Headers of an answer after which the connection stays open. */
-  readonly #keepAlive: string
+  #keepAlive: string
   /** Called when the answer is on its way as a whole. */
   readonly #onFinish: (isLast: boolean) => void
   readonly #headers: Headers = {}
@@ -49,7 +49,10 @@ export class PlainResponse extends EventEmitter {
   }
 
   removeHeader(name: string): void {
-    delete this.#headers[name.toLowerCase()]
+    const key = name.toLowerCase()
+    delete this.#headers[key]
+    // Who takes the header out has it left out.
+    if (key === 'connection') this.#keepAlive = ''
   }
 
   /** `headers` by names in lower case. @throws Error for a name or value that would forge another header */
