@@ -212,7 +212,7 @@ t.test('whatever is asked and however it is cut into packets, it is answered in 
   const conversation = fc.array(
     fc.record({
       kind: fc.oneof({ weight: 6, arbitrary: fc.nat(4) }, { weight: 1, arbitrary: fc.nat(kinds.length - 1) }),
-      cuts: fc.oneof(fc.constant([]), fc.array(fc.nat(300), { maxLength: 3 })),
+      cuts: fc.oneof(fc.constant<number[]>([]), fc.array(fc.nat(300), { maxLength: 3 })),
       pause: fc.constantFrom('none', 'round', 'ms'),
       next: fc.constantFrom(
         'after the answer',
@@ -229,7 +229,7 @@ t.test('whatever is asked and however it is cut into packets, it is answered in 
       const client = await open(t, port)
       let text = ''
       for (const [i, { kind, cuts, pause, next }] of conversation.entries()) {
-        text += kinds[kind]?.(`X-Request-Id: id-${i}\r\n`)
+        text += (kinds[kind] as (id: string) => string)(`X-Request-Id: id-${i}\r\n`)
         if (next === 'in the same packet' && i < conversation.length - 1) continue
         const ends = [...cuts.filter((cut) => cut < text.length).sort((a, b) => a - b), text.length]
         for (const [j, end] of ends.entries()) {
@@ -341,6 +341,18 @@ t.test('what does not arrive is answered 408, and what says nothing is closed', 
   t.equal(both[0]?.lifecycle.inFlight, 0)
 })
 
+t.test('a body that takes its time is taken all the same', async (t) => {
+  const { port, seen } = await start(t, true)
+  const client = await open(t, port)
+  client.write(post('/streams/a/events').slice(0, -10))
+  // Longer than the short way waits.
+  await until(() => seen.all === 1)
+  t.equal(seen.plain, 0)
+  client.write(post('/streams/a/events').slice(-10))
+  await client.answers(1)
+  t.match(client.text(), /^HTTP\/1\.1 201 /)
+})
+
 t.test('a connection that is idle for long is closed, and no sooner', async (t) => {
   for (const hasPlain of [true, false]) {
     const { connections, port, seen } = await start(t, hasPlain, { keepAliveMs: 1_000 })
@@ -420,6 +432,17 @@ t.test('a drain ends what is idle, and what is under way is answered first', asy
     t.equal(seen.plain, hasPlain ? 2 : 0)
     t.equal(await log.head(), 1)
   }
+})
+
+t.test('a request whose body is still to come when the service ends is refused', async (t) => {
+  const { app, port, lifecycle, seen } = await start(t, true)
+  const client = await open(t, port)
+  client.write(post('/streams/a/events').slice(0, -1))
+  await sleep(50)
+  t.equal(seen.all, 0)
+  await drain(app, lifecycle, { delayMs: 0, timeoutMs: 5_000 })
+  await until(() => client.closed)
+  t.match(client.text(), /^HTTP\/1\.1 503 [^]*\r\nconnection: close\r\n[^]*"code":"shutting_down"/)
 })
 
 t.test('after an answer that is the last one the connection goes, though its client keeps it', async (t) => {

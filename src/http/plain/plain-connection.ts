@@ -66,9 +66,14 @@ export class PlainConnection {
     } else if (waited > ARRIVAL_SWEEPS) this.#leave(this.#arrived())
   }
 
-  /** A new connection is not idle: its first request may be on its way. */
+  /**
+   * A new connection is not idle: its first request may be on its way. One whose body is still to come is refused by its
+   * head when the service ends, and need not wait for it.
+   */
   closeIfIdle(): void {
-    if (this.#isProven && this.#response === undefined && this.#arriving === undefined) this.close()
+    if (this.#response !== undefined || this.#isOver || this.#socket.destroyed) return
+    if (this.#arriving !== undefined) this.#leave(this.#arrived())
+    else if (this.#isProven) this.close()
   }
 
   close(): void {
