@@ -5,6 +5,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { IncomingMessage, ServerResponse } from 'node:http'
 import { connect, type Socket } from 'node:net'
+import { PassThrough } from 'node:stream'
 import { setImmediate as nextRound, setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import fc from 'fast-check'
@@ -354,7 +355,7 @@ t.test('a body that takes its time is taken all the same', async (t) => {
 })
 
 t.test('a connection that is idle for long is closed, and no sooner', async (t) => {
-  for (const hasPlain of [true, false]) {
+  const outlive = async (hasPlain: boolean) => {
     const { connections, port, seen } = await start(t, hasPlain, { keepAliveMs: 1_000 })
     const client = await open(t, port)
     for (let i = 1; i <= 4; i++) {
@@ -368,6 +369,7 @@ t.test('a connection that is idle for long is closed, and no sooner', async (t) 
     t.equal(seen.plain, hasPlain ? 4 : 0)
     t.equal(await connections(), 0)
   }
+  await Promise.all([outlive(true), outlive(false)])
 })
 
 /** An event log with a page that no buffer of the system takes, once, and then with small ones. */
@@ -554,6 +556,17 @@ t.test('no header can be forged', (t) => {
   }
   t.doesNotThrow(() => plain().writeHead(200, { x: ['a', 'b\t\xe4'], 'content-length': 3 }))
   t.throws(() => plain().writeHead(200).writeHead(200))
+  t.end()
+})
+
+t.test('an answer that may have no body has none, whatever is given', (t) => {
+  for (const status of [204, 304]) {
+    const socket = new PassThrough()
+    const head = { method: 'GET', url: '/', headers: {}, rawHeaders: [], headBytes: 0, bodyBytes: 0 }
+    const request = new PlainRequest(head, Buffer.alloc(0), socket as unknown as Socket)
+    new PlainResponse(request, '', () => {}).writeHead(status, { etag: '"1"' }).end('body')
+    t.match(String(socket.read()), /^HTTP\/1\.1 [23]04 .*\r\netag: "1"\r\nDate: .* GMT\r\n\r\n$/)
+  }
   t.end()
 })
 

@@ -95,14 +95,13 @@ export class PlainConnection {
     this.#since = this.#plain.sweep
     const length = head.headBytes + head.bodyBytes
     if (bytes.length === length) return this.#enter(head, bytes)
-    // What follows was sent before its sender had an answer.
-    if (bytes.length > length) return this.#leave(bytes)
     this.#arriving = { head, bytes: Buffer.allocUnsafe(length), filled: 0 }
     this.#continue(this.#arriving, bytes)
   }
 
   #continue(arriving: Arriving, chunk: Buffer): void {
     const { head, bytes, filled } = arriving
+    // What follows a request was sent before its sender had an answer.
     if (filled + chunk.length > bytes.length) return this.#leave(Buffer.concat([this.#arrived(), chunk]))
     chunk.copy(bytes, filled)
     arriving.filled += chunk.length
