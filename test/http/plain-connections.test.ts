@@ -119,6 +119,8 @@ const byteByByte = (text: string): string[] =>
 // biome-ignore format: one line says more
 const CONVERSATIONS: [title: string, plain: number, statuses: number[], steps: Step[]][] = [
   ['an append', 1, [201], [post('/streams/a/events'), 1]],
+  ['an append whose answer is not ASCII', 1, [201], [post('/streams/%C3%A9%F0%9F%98%80/events'), 1]],
+  ['a stream whose answer is not ASCII', 1, [200], [get('/streams/%C3%A9%F0%9F%98%80'), 1]],
   ['appends to several streams', 1, [201], [post('/events', '{"appends":[{"stream_id":"b","events":[{"type":"A"}]}]}'), 1]],
   ['a page', 1, [200], [get('/streams/a/events?from_version=1&limit=10&direction=forward&type=Happened'), 1]],
   ['a page backward', 1, [200], [get('/streams/a/events?direction=backward', `${AUTH}Accept: */*\r\n`), 1]],
