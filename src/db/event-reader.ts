@@ -39,13 +39,13 @@ export class EventReader {
   readonly #short = new SharedReads({
     alone: async (read) => (await this.#readShort([read]))[0] as PageText,
     together: (reads) => this.#readShort(reads),
-    ...{ leastTogether: 2, mostTogether: MAX_SHORT_READS },
+    ...{ leastTogether: 2, mostTogether: MAX_SHORT_READS, enoughForSecond: SHORT_READS_FOR_SECOND },
   })
   /** Of longer ones, by COPY. */
   readonly #long = new SharedReads({
     alone: (read) => this.#readAlone(read, ','),
     together: (reads) => this.#readTogether(reads),
-    ...{ leastTogether: MIN_LONG_READS, mostTogether: MAX_LONG_READS },
+    ...{ leastTogether: MIN_LONG_READS, mostTogether: MAX_LONG_READS, enoughForSecond: Number.POSITIVE_INFINITY },
   })
   /** As the last page said; undefined before the first. */
   #largestEventBytes: number | undefined
@@ -225,6 +225,8 @@ async function tried<R>(read: () => Promise<R>): Promise<R> {
 const FIRST_EVENTS = 16
 // Many reads share a statement, so each one's part of it has to be small, and a longer one gains nothing by it.
 const MAX_SHORT_READS = 64
+/** More at once than this are worth a second round trip. */
+const SHORT_READS_FOR_SECOND = 6
 const MAX_SHORT_BYTES = 256 * 1024
 const MAX_SHARED_EVENTS = 200
 /** The statement for several is planned anew each time, and takes longer to plan than that for one. */

@@ -11,6 +11,8 @@ export interface ReadWays {
   /** Fewer go alone. */
   leastTogether: number
   mostTogether: number
+  /** With so many waiting a second statement goes beside the one under way. */
+  enoughForSecond: number
 }
 
 // A statement that takes longer holds nobody up: what waits goes beside it.
@@ -36,7 +38,8 @@ export class SharedReads {
   read(read: StreamQuery): Promise<PageText> {
     return new Promise((resolve, reject) => {
       this.#queue.push({ read, resolve, reject })
-      if (this.#underWay === 0) this.#pump()
+      const isSecond = this.#underWay === 1 && this.#queue.length >= this.#ways.enoughForSecond
+      if (this.#underWay === 0 || isSecond) this.#pump()
       else this.#timer ??= setTimeout(() => this.#pump(), PATIENCE_MS)
     })
   }

@@ -3,7 +3,7 @@ import type { PageText, StreamQuery } from '../../src/db/event-log.ts'
 import { SharedReads } from '../../src/db/shared-reads.ts'
 
 /** Reads whose statements are answered by hand; each stream `s<k>` has k events. */
-function readsByHand({ leastTogether = 2, mostTogether = 64 } = {}) {
+function readsByHand({ leastTogether = 2, mostTogether = 64, enoughForSecond = 100 } = {}) {
   const statements: { streams: string[]; answer(): void; fail(error: Error): void }[] = []
   const pageOf = ({ streamId }: StreamQuery) => ({ count: Number(streamId.slice(1)) }) as PageText
   const together = (reads: StreamQuery[]) =>
@@ -13,7 +13,7 @@ function readsByHand({ leastTogether = 2, mostTogether = 64 } = {}) {
     })
   const shared = new SharedReads({
     alone: async (read) => (await together([read]))[0] as PageText,
-    ...{ together, leastTogether, mostTogether },
+    ...{ together, leastTogether, mostTogether, enoughForSecond },
   })
   const read = (k: number) => shared.read({ streamId: `s${k}`, direction: 'forward', limit: 16, maxBytes: 1 })
   return { read, statements, streams: () => statements.map((each) => each.streams) }
@@ -45,6 +45,22 @@ t.test('so few that a statement for all does not pay go alone, at once', async (
   t.same(streams().slice(3), [['s4', 's5', 's6']])
   statements[3]?.answer()
   await Promise.all(reads)
+})
+
+t.test('where enough wait a second statement goes beside the first, and no third one', async (t) => {
+  const { read, statements, streams } = readsByHand({ enoughForSecond: 3 })
+  const reads = [1, 2, 3].map(read)
+  t.same(streams(), [['s1']])
+  reads.push(...[4, 5, 6, 7].map(read))
+  t.same(streams(), [['s1'], ['s2', 's3', 's4']])
+  statements[0]?.answer()
+  await settle()
+  t.same(streams()[2], ['s5', 's6', 's7'])
+  for (const { answer } of statements) answer()
+  t.match(
+    await Promise.all(reads),
+    [1, 2, 3, 4, 5, 6, 7].map((count) => ({ count })),
+  )
 })
 
 t.test('a statement that hangs holds nobody up', async (t) => {
