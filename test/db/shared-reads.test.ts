@@ -3,7 +3,7 @@ import type { PageText, StreamQuery } from '../../src/db/event-log.ts'
 import { SharedReads } from '../../src/db/shared-reads.ts'
 
 /** Reads whose statements are answered by hand; each stream `s<k>` has k events. */
-function readsByHand({ leastTogether = 2, mostTogether = 64, enoughForSecond = 100 } = {}) {
+function readsByHand({ leastTogether = 2, mostTogether = 64, enoughForSecond = 1_000 } = {}) {
   const statements: { streams: string[]; answer(): void; fail(error: Error): void }[] = []
   const pageOf = ({ streamId }: StreamQuery) => ({ count: Number(streamId.slice(1)) }) as PageText
   const together = (reads: StreamQuery[]) =>
