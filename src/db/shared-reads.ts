@@ -28,6 +28,7 @@ export class SharedReads {
   readonly #ways: ReadWays
   #queue: Waiting[] = []
   #underWay = 0
+  #soon: NodeJS.Immediate | undefined
   #timer: NodeJS.Timeout | undefined
 
   constructor(ways: ReadWays) {
@@ -39,14 +40,17 @@ export class SharedReads {
     return new Promise((resolve, reject) => {
       this.#queue.push({ read, resolve, reject })
       const isSecond = this.#underWay === 1 && this.#queue.length >= this.#ways.enoughForSecond
-      if (this.#underWay === 0 || isSecond) this.#pump()
+      // With all others that have arrived by now.
+      if (this.#underWay === 0 || isSecond) this.#soon ??= setImmediate(() => this.#pump())
       else this.#timer ??= setTimeout(() => this.#pump(), PATIENCE_MS)
     })
   }
 
   #pump(): void {
     clearTimeout(this.#timer)
+    clearImmediate(this.#soon)
     this.#timer = undefined
+    this.#soon = undefined
     const { leastTogether, mostTogether } = this.#ways
     while (this.#queue.length >= leastTogether) {
       const batch = this.#queue.splice(0, mostTogether)

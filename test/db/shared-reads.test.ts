@@ -24,6 +24,7 @@ const settle = () => new Promise((resolve) => setImmediate(resolve))
 t.test('reads that arrive while others are under way go together, and each gets its own page', async (t) => {
   const { read, statements, streams } = readsByHand()
   const first = read(2)
+  await settle()
   const later = [read(0), read(3), read(16)]
   t.same(streams(), [['s2']], 'who comes alone does not wait')
   statements[0]?.answer()
@@ -35,37 +36,44 @@ t.test('reads that arrive while others are under way go together, and each gets 
 
 t.test('so few that a statement for all does not pay go alone, at once', async (t) => {
   const { read, statements, streams } = readsByHand({ leastTogether: 3 })
-  const reads = [read(1), read(2), read(3)]
-  statements[0]?.answer()
+  const reads = [read(1), read(2)]
   await settle()
-  t.same(streams(), [['s1'], ['s2'], ['s3']])
-  reads.push(read(4), read(5), read(6))
+  t.same(streams(), [['s1'], ['s2']])
+  reads.push(read(3), read(4), read(5))
   for (const statement of statements) statement.answer()
   await settle()
-  t.same(streams().slice(3), [['s4', 's5', 's6']])
-  statements[3]?.answer()
+  t.same(streams().slice(2), [['s3', 's4', 's5']])
+  statements[2]?.answer()
   await Promise.all(reads)
 })
 
 t.test('where enough wait a second statement goes beside the first, and no third one', async (t) => {
   const { read, statements, streams } = readsByHand({ enoughForSecond: 3 })
-  const reads = [1, 2, 3].map(read)
-  t.same(streams(), [['s1']])
-  reads.push(...[4, 5, 6, 7].map(read))
-  t.same(streams(), [['s1'], ['s2', 's3', 's4']])
+  const reads = [read(1)]
+  await settle()
+  reads.push(read(2), read(3))
+  await settle()
+  t.same(streams(), [['s1']], 'two are not enough')
+  reads.push(read(4), read(5))
+  await settle()
+  t.same(streams(), [['s1'], ['s2', 's3', 's4', 's5']], 'three are, and who came at the same time goes along')
+  reads.push(read(6), read(7), read(8))
+  await settle()
+  t.equal(streams().length, 2)
   statements[0]?.answer()
   await settle()
-  t.same(streams()[2], ['s5', 's6', 's7'])
+  t.same(streams()[2], ['s6', 's7', 's8'])
   for (const { answer } of statements) answer()
   t.match(
     await Promise.all(reads),
-    [1, 2, 3, 4, 5, 6, 7].map((count) => ({ count })),
+    [1, 2, 3, 4, 5, 6, 7, 8].map((count) => ({ count })),
   )
 })
 
 t.test('a statement that hangs holds nobody up', async (t) => {
   const { read, statements } = readsByHand()
   const hung = read(1)
+  await settle()
   const behind = [read(2), read(3)]
   await new Promise((resolve) => setTimeout(resolve, 100))
   t.same(statements[1]?.streams, ['s2', 's3'])
@@ -77,7 +85,9 @@ t.test('a statement that hangs holds nobody up', async (t) => {
 
 t.test('a statement that fails fails its own reads, and the next ones are sent', async (t) => {
   const { read, statements } = readsByHand()
-  const [one, two, three] = [read(1), read(2), read(3)]
+  const one = read(1)
+  await settle()
+  const [two, three] = [read(2), read(3)]
   statements[0]?.fail(new Error('gone'))
   await t.rejects(one, { message: 'gone' })
   await settle()
@@ -89,11 +99,10 @@ t.test('a statement that fails fails its own reads, and the next ones are sent',
 t.test('a statement takes so many reads at most', async (t) => {
   const { read, statements, streams } = readsByHand()
   const reads = Array.from({ length: 150 }, () => read(1))
-  statements[0]?.answer()
   await settle()
   t.same(
     streams().map(({ length }) => length),
-    [1, 64, 64, 21],
+    [64, 64, 22],
   )
   for (const statement of statements) statement.answer()
   await Promise.all(reads)
