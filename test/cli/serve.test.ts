@@ -134,6 +134,15 @@ t.test('out of nothing it starts a PostgreSQL of its own, which survives kill -9
   t.match(await ask(`${third.url}/streams/s`), { status: 200, body: { version: 1 } })
   third.process.kill('SIGTERM')
   t.equal(await third.exit, 0)
+
+  // The server of an existing folder is started before anything else is known.
+  const taken = createServer().listen(0, '127.0.0.1')
+  await once(taken, 'listening')
+  t.teardown(() => taken.close())
+  const fourth = spawnAnnals(t, ['serve'], { ...env, PORT: String((taken.address() as AddressInfo).port) }, folder)
+  t.equal(await fourth.exit, 1)
+  t.match(fourth.stderr.join('\n'), /^annals: port \d+ is in use/)
+  t.equal(readPidFile(`${folder}/data/postgres`), undefined, 'a service that can not be leaves no server behind')
 })
 
 t.test('a PostgreSQL of its own that is frozen does not hold up the end, and leaves nothing behind', async (t) => {
