@@ -103,7 +103,9 @@ export class AppendSender implements BatchSender<GateAnswer> {
   }
 
   async #execute(line: Line, requests: AppendRequest[], options: BatchOptions): Promise<BatchAnswer> {
-    const lone = this.#pool.isPooled || options.lookUp === 'all' ? undefined : loneAppend(requests)
+    // Behind another one only the statement of a batch is sure to be prepared.
+    const isApart = line.onTheWay === 0 && !this.#pool.isPooled && options.lookUp !== 'all'
+    const lone = isApart ? loneAppend(requests) : undefined
     return await this.#lines.use(line, async () => {
       const answer = lone && (await this.#executeLone(line.client, lone))
       if (answer !== undefined) return answer

@@ -91,6 +91,21 @@ t.test('what was sent behind a batch that waits in vain for a lock is told so in
   await checkStore(t, store, 8)
 })
 
+t.test('behind an append whose statement can not be prepared the next one fails as it does', async (t) => {
+  const { store, locker } = await open(t)
+  await locker.query('begin')
+  await locker.query('lock table events in access exclusive mode')
+  const first = store.append('first', [{ type: 'A' }])
+  first.catch(() => {})
+  await sleep(100)
+  const second = store.append('second', [{ type: 'A' }])
+  second.catch(() => {})
+  await t.rejects(first, { code: 'busy' })
+  await t.rejects(second, { code: 'busy' })
+  await locker.query('rollback')
+  t.equal((await store.append('first', [{ type: 'A' }])).version, 1)
+})
+
 t.test('when the connection dies both are settled: stored once, answered once', async (t) => {
   for (const delivered of ['nothing', 'all_but_ready'] as const) {
     const { store, locker, seen, inject } = await open(t)
