@@ -35,7 +35,6 @@ export interface AppendSenderOptions {
 const MAX_SERIALIZATION_RETRIES = 5
 const SETTLE_PAUSE_MS = 50
 const SETTLE_PATIENCE_MS = 1_000
-const UNIQUE_VIOLATION = '23505'
 /** How long given ids are looked up after one was found stored. */
 const LOOK_UP_MS = 1_000
 const LEAST_LOCK_TIMEOUT_MS = 100
@@ -60,18 +59,20 @@ export class AppendSender implements BatchSender<GateAnswer> {
   }
 
   async send(requests: AppendRequest[], deadlineAt: number): Promise<GateAnswer[]> {
-    let wasLookedUp = false
     for (let retry = 0; ; retry++) {
       const isFollower = this.canFollow
+      const lookUp = this.#lookUp
       const line = this.#lines.current ?? (await this.#lines.open())
       try {
-        wasLookedUp = this.#lookUp === 'given'
         // The one ahead may wait for the same lock first. Whoever fails because of that asks again.
         const lockTimeoutMs = isFollower ? LEAST_LOCK_TIMEOUT_MS : this.#lockBudget(deadlineAt)
-        const answer = await this.#execute(line, requests, { lookUp: this.#lookUp, lockTimeoutMs })
+        const answer = await this.#execute(line, requests, { lookUp, lockTimeoutMs })
         return this.#answers(requests, answer, false)
       } catch (error) {
-        if (this.#isStoredId(error) && !wasLookedUp) continue
+        if (lookUp === 'conditional' && isUniqueViolation(error)) {
+          this.#lookUpUntil = performance.now() + LOOK_UP_MS
+          continue
+        }
         if (!isSurelyNotApplied(error)) return await this.#settle(requests, deadlineAt, backendOf(line.client), error)
         // The connection was lost before the batch was sent: once more, on another one.
         if (isConnectionFailure(error) && retry === 0) continue
@@ -88,12 +89,6 @@ export class AppendSender implements BatchSender<GateAnswer> {
   // A repeated append costs its batch a second try, and appends are repeated rarely, or many at a time.
   get #lookUp(): 'conditional' | 'given' {
     return performance.now() < this.#lookUpUntil ? 'given' : 'conditional'
-  }
-
-  #isStoredId(error: unknown): boolean {
-    const isStored = (error as { code?: string }).code === UNIQUE_VIOLATION
-    if (isStored) this.#lookUpUntil = performance.now() + LOOK_UP_MS
-    return isStored
   }
 
   // The wait for the gate and for a connection counts: who waits longest waits for one lock time-out in all, not two.
@@ -129,7 +124,7 @@ export class AppendSender implements BatchSender<GateAnswer> {
       const [row] = await this.#textRows(client, loneStatement(this.#options.schema, append))
       return row === undefined ? undefined : readLoneAnswer(row)
     } catch (error) {
-      if ((error as { code?: string }).code === UNIQUE_VIOLATION) return undefined
+      if (isUniqueViolation(error)) return undefined
       throw error
     }
   }
@@ -215,6 +210,8 @@ const backendOf = (client: PoolClient): number => (client as unknown as { proces
 /** Ids that were made here can only be stored by the batch that is being settled. */
 const isOwnOnly = ({ appends }: AppendRequest): boolean =>
   appends.every(({ events }) => events.every(({ hasClientId }) => !hasClientId))
+
+const isUniqueViolation = (error: unknown): boolean => (error as { code?: string }).code === '23505'
 
 const NOTHING_STORED = Promise.resolve(new Map<string, StoredEvent>())
 

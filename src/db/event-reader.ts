@@ -225,7 +225,7 @@ async function tried<R>(read: () => Promise<R>): Promise<R> {
 const FIRST_EVENTS = 16
 // Many reads share a statement, so each one's part of it has to be small, and a longer one gains nothing by it.
 const MAX_SHORT_READS = 64
-/** More at once than this are worth a second round trip. */
+/** So many at once are worth a second round trip. */
 const SHORT_READS_FOR_SECOND = 6
 const MAX_SHORT_BYTES = 256 * 1024
 const MAX_SHARED_EVENTS = 200

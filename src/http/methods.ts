@@ -41,7 +41,7 @@ export function knowAllMethods(app: FastifyInstance): KnownPaths {
   return { find: (url) => router.find('GET', url)?.store as KnownPath | undefined }
 }
 
-/** Answers a request for a path that exists, but not for its method; calls back with the problem, if it is one. */
+/** Answers a request for a path that exists, but not for its method; returns the problem instead when it is one. */
 export function answerOtherMethod(
   { allowed }: KnownPath,
   request: FastifyRequest,
