@@ -142,8 +142,8 @@ export type Separator = ',' | '\n'
 export interface PageText {
   /** Last position of the store, or last version of the stream; of the same moment as the events. */
   head: number
-  /** Events as JSON in UTF-8, each with the separator after it. */
-  bytes: Buffer
+  /** Events as JSON, each with the separator after it: as text, or in UTF-8. */
+  json: string | Buffer
   count: number
   /** Position or version of the last one; undefined when there is none. */
   last: number | undefined

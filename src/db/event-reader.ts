@@ -1,7 +1,6 @@
 // The reads of the event store on PostgreSQL, over the pool.
 
 import type { QueryArrayConfig } from 'pg'
-import { AS_TEXT } from './append-events.ts'
 import type {
   FeedPage,
   FeedQuery,
@@ -13,6 +12,7 @@ import type {
   StreamQuery,
 } from './event-log.ts'
 import { type CopyPlan, copyFeed, copyStream, EventRows } from './event-rows.ts'
+import { JsonBytes } from './json-bytes.ts'
 import { listStreamsStatement, streamInfoStatement } from './list-streams.ts'
 import { isWorthAnotherTry, translatePgError } from './pg-errors.ts'
 import type { MeasuredPool } from './pool.ts'
@@ -28,25 +28,24 @@ import {
   streamStatement,
 } from './read-events.ts'
 import { SharedReads } from './shared-reads.ts'
-import { shortPages, shortReadsStatement } from './short-reads.ts'
 import { quoteIdentifier } from './sql.ts'
-import { copyStreams, StreamsRows } from './streams-rows.ts'
+import { StreamsRows, streamsStatement } from './streams-rows.ts'
 
 export class EventReader {
   readonly #pool: MeasuredPool
   readonly #schema: string
-  /** Of the first events of streams, by a prepared statement. */
+  /** Of the first events of streams. */
   readonly #short = new SharedReads({
-    alone: async (read) => (await this.#readShort([read]))[0] as PageText,
-    together: (reads) => this.#readShort(reads),
-    ...{ leastTogether: 2, mostTogether: MAX_SHORT_READS, enoughForSecond: SHORT_READS_FOR_SECOND },
-  })
-  /** Of longer ones, by COPY. */
-  readonly #long = new SharedReads({
-    alone: (read) => this.#readAlone(read, ','),
     together: (reads) => this.#readTogether(reads),
-    ...{ leastTogether: MIN_LONG_READS, mostTogether: MAX_LONG_READS, enoughForSecond: Number.POSITIVE_INFINITY },
+    ...{ mostTogether: MAX_SHORT_READS, enoughForSecond: SHORT_READS_FOR_SECOND },
   })
+  /** Of longer ones. */
+  readonly #long = new SharedReads({
+    together: (reads) => this.#readTogether(reads),
+    ...{ mostTogether: MAX_LONG_READS, enoughForSecond: Number.POSITIVE_INFINITY },
+  })
+  /** For pages to be made in. */
+  readonly #idleBuffers: JsonBytes[] = []
   /** As the last page said; undefined before the first. */
   #largestEventBytes: number | undefined
   /** Versions of streams that were read; a hint, which may be outdated. */
@@ -124,20 +123,16 @@ export class EventReader {
     return pageText(events, version, isFull, separator)
   }
 
-  async #readShort(reads: StreamQuery[]): Promise<PageText[]> {
-    const query = { ...arrayQuery(this.#pool, shortReadsStatement(this.#schema, reads)), types: AS_TEXT }
-    const { rows } = await tried(() => this.#pool.query(query))
-    const { pages, largestEventBytes } = shortPages(rows as (string | null)[][], reads)
-    this.#largestEventBytes = largestEventBytes
-    return pages
-  }
-
   async #readTogether(reads: StreamQuery[]): Promise<PageText[]> {
-    const text = copyStreams(this.#schema, reads)
-    const events = reads.reduce((sum, read) => sum + (this.#expected(read) ?? FIRST_EVENTS), 0)
-    const rows = await tried(() => this.#pool.copy(text, () => new StreamsRows(reads.length, this.#lineBytes * events)))
+    const prepared = streamsStatement(this.#schema, reads)
+    const statement = this.#pool.isPooled ? { text: prepared.text, values: prepared.values } : prepared
+    const idle = this.#idleBuffers
+    const newRows = () => new StreamsRows(reads, idle.pop() ?? new JsonBytes(USUAL_PAGE_BYTES))
+    const rows = await tried(() => this.#pool.rows(statement, newRows))
     this.#largestEventBytes = rows.largestEventBytes
-    return rows.pages(reads)
+    const pages = rows.pages()
+    if (rows.buffer.capacity <= MAX_LONG_BYTES) idle.push(rows.buffer)
+    return pages
   }
 
   // What is below the head that was seen never changes, so the rest is of the same moment.
@@ -150,7 +145,7 @@ export class EventReader {
     const rest = await this.#copy(plan, separator)
     return {
       head: first.head,
-      bytes: Buffer.concat([first.bytes, rest.bytes]),
+      json: Buffer.concat([bytesOf(first), bytesOf(rest)]),
       count: first.count + rest.count,
       last: rest.last ?? last,
       isFull: rest.isFull,
@@ -199,7 +194,7 @@ export class EventReader {
     const rows = await tried(() => this.#pool.copy(plan.text, () => new EventRows(plan, separator, expectedBytes)))
     const { largestEventBytes, ...page } = rows.page()
     if (largestEventBytes !== undefined) this.#largestEventBytes = largestEventBytes
-    if (page.count > 0) this.#lineBytes = Math.ceil(page.bytes.length / page.count) + 16
+    if (page.count > 0) this.#lineBytes = Math.ceil(page.json.length / page.count) + 16
     return page
   }
 
@@ -229,18 +224,19 @@ const MAX_SHORT_READS = 64
 const SHORT_READS_FOR_SECOND = 6
 const MAX_SHORT_BYTES = 256 * 1024
 const MAX_SHARED_EVENTS = 200
-/** The statement for several is planned anew each time, and takes longer to plan than that for one. */
-const MIN_LONG_READS = 3
 const MAX_LONG_READS = 16
 const MAX_LONG_BYTES = 512 * 1024
 const MAX_LENGTHS = 10_000
 // Room for one line before anything is known.
 const USUAL_LINE_BYTES = 512
+const USUAL_PAGE_BYTES = 16 * 1024
 
 /** A statement whose rows come as arrays. Prepared ones belong to a session, which a pooler in transaction mode ends. */
 export function arrayQuery({ isPooled }: MeasuredPool, { name, text, values }: Statement): QueryArrayConfig {
   return name !== undefined && !isPooled ? { name, text, values, rowMode: 'array' } : { text, values, rowMode: 'array' }
 }
+
+const bytesOf = ({ json }: PageText): Buffer => (typeof json === 'string' ? Buffer.from(json) : json)
 
 const streamInfo = (row: (string | number | null)[]): StreamInfo => ({
   stream_id: row[0] as string,

@@ -2,7 +2,7 @@
 // PostgreSQL takes it more than three times the work of sending the columns (docs/decisions/0013).
 
 import pg from 'pg'
-import { CopyRow, EVENT_COLUMNS, EVENT_FIELDS, TO_BINARY } from './copy-row.ts'
+import { BinaryRow, EVENT_COLUMNS, EVENT_FIELDS, TO_BINARY } from './binary-row.ts'
 import type { FeedQuery, PageText, StreamQuery } from './event-log.ts'
 import { fragment, JsonBytes } from './json-bytes.ts'
 import { quoteIdentifier } from './sql.ts'
@@ -63,7 +63,7 @@ function eventRows(
 /** Takes the data of one COPY and makes the page of it; {@link take} is to be called with each message. */
 export class EventRows {
   readonly #plan: CopyPlan
-  readonly #row = new CopyRow()
+  readonly #row = new BinaryRow()
   readonly #lines: JsonBytes
   readonly #separator: Uint8Array
   #head = 0
@@ -86,7 +86,7 @@ export class EventRows {
   page(): PageText & { largestEventBytes: number | undefined } {
     return {
       head: this.#head,
-      bytes: this.#lines.bytes(),
+      json: this.#lines.bytes(),
       count: this.#count,
       last: this.#last,
       isFull: this.#count === this.#plan.limit,

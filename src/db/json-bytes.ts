@@ -1,5 +1,7 @@
 // Pieces of JSON written as bytes into one growing buffer, so that stored bytes pass through without becoming text.
 
+import { isAscii } from 'node:buffer'
+
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
 const ZERO = 0x30
@@ -28,9 +30,16 @@ export class JsonBytes {
     return this.#buffer.subarray(0, this.#pos)
   }
 
-  /** Number of bytes that were written so far. */
-  get length(): number {
-    return this.#pos
+  /** What was written so far; begins anew. ASCII comes as text, which costs less to make and to send than bytes. */
+  take(): string | Buffer {
+    const bytes = this.bytes()
+    this.#pos = 0
+    return isAscii(bytes) ? bytes.toString('latin1') : Buffer.from(bytes)
+  }
+
+  /** How many bytes there is room for. */
+  get capacity(): number {
+    return this.#buffer.length
   }
 
   fragment(bytes: Uint8Array): void {

@@ -3,6 +3,7 @@
 import type { Socket } from 'node:net'
 import pg from 'pg'
 import { ConnectTimeoutError, markNeverExecuted, markUntouched, QueryTimeoutError } from './pg-errors.ts'
+import { tapRows } from './row-tap.ts'
 
 const END_GRACE_MS = 1_000
 const SETTLE_MS = 500
@@ -50,6 +51,7 @@ export class MeasuredClient extends pg.Client {
   constructor(options: pg.ClientConfig & { measured: ClientSettings }) {
     super(options)
     this.#settings = options.measured
+    tapRows(this.connection)
     // Without a listener of its own a connection that dies while it is handed out ends the process.
     this.on('error', (error) => {
       this.failure ??= error

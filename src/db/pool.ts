@@ -9,6 +9,9 @@ import { PoolLender } from './pool-lender.ts'
 import { type PoolCounts, PoolMeter, type PoolUsage } from './pool-meter.ts'
 import { PoolMinimum } from './pool-minimum.ts'
 import type { PoolOptions } from './pool-options.ts'
+import type { Statement } from './read-events.ts'
+import type { RowReceiver } from './row-tap.ts'
+import { RowsQuery } from './rows-query.ts'
 
 export interface PoolStats extends PoolCounts {
   /** Open connections. */
@@ -85,6 +88,17 @@ export class MeasuredPool {
     return this.#use(async (client) => {
       const taker = receiver()
       const query = new CopyQuery(text, this.options.queryTimeoutMs, taker)
+      client.query(query)
+      await query.done
+      return taker
+    })
+  }
+
+  /** One statement whose rows come in binary form, as {@link copy}; its values are text or bytes. */
+  rows<R extends RowReceiver>(statement: Statement, receiver: () => R): Promise<R> {
+    return this.#use(async (client) => {
+      const taker = receiver()
+      const query = new RowsQuery(statement, this.options.queryTimeoutMs, taker)
       client.query(query)
       await query.done
       return taker

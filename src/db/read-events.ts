@@ -113,7 +113,7 @@ function rowsOf(
 export function pageText(events: EventLine[], head: number, isFull: boolean, separator: Separator): PageText {
   return {
     head,
-    bytes: Buffer.from(events.map(({ json }) => json + separator).join('')),
+    json: Buffer.from(events.map(({ json }) => json + separator).join('')),
     count: events.length,
     last: events.at(-1)?.at,
     isFull,

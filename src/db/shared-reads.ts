@@ -4,12 +4,8 @@
 import type { PageText, StreamQuery } from './event-log.ts'
 
 export interface ReadWays {
-  /** One statement for one read. */
-  alone(read: StreamQuery): Promise<PageText>
-  /** One for all of them; the pages come in the same order. */
+  /** One statement for all of them; the pages come in the same order. */
   together(reads: StreamQuery[]): Promise<PageText[]>
-  /** Fewer go alone. */
-  leastTogether: number
   mostTogether: number
   /** With so many waiting a second statement goes beside the one under way. */
   enoughForSecond: number
@@ -51,16 +47,9 @@ export class SharedReads {
     clearImmediate(this.#soon)
     this.#timer = undefined
     this.#soon = undefined
-    const { leastTogether, mostTogether } = this.#ways
-    while (this.#queue.length >= leastTogether) {
-      const batch = this.#queue.splice(0, mostTogether)
+    while (this.#queue.length > 0) {
+      const batch = this.#queue.splice(0, this.#ways.mostTogether)
       void this.#deliver(batch, this.#ways.together(batch.map(({ read }) => read)))
-    }
-    for (const waiting of this.#queue.splice(0)) {
-      void this.#deliver(
-        [waiting],
-        this.#ways.alone(waiting.read).then((page) => [page]),
-      )
     }
   }
 

@@ -1,9 +1,10 @@
-// Pages of several streams by one binary COPY: planning one takes as long as the rows of dozens of events.
+// Pages of several streams by one prepared statement, whose rows come in binary form.
 
-import pg from 'pg'
-import { CopyRow, EVENT_COLUMNS, EVENT_FIELDS, TO_BINARY } from './copy-row.ts'
+import { BinaryRow, EVENT_COLUMNS, EVENT_FIELDS } from './binary-row.ts'
 import type { PageText, StreamQuery } from './event-log.ts'
-import { fragment, JsonBytes } from './json-bytes.ts'
+import { fragment, type JsonBytes } from './json-bytes.ts'
+import type { Statement } from './read-events.ts'
+import type { RowReceiver } from './row-tap.ts'
 import { quoteIdentifier } from './sql.ts'
 
 const NUMBER = EVENT_FIELDS
@@ -12,72 +13,83 @@ const LARGEST = EVENT_FIELDS + 2
 const COMMA = fragment(',')
 
 /**
- * Pages of streams without a filter, forwards. Rows: an event, number of the read from 0, head of its stream (NULL when there is none), size of the largest event.
- * A read without an event has one row too. They come in the order of the reads, because each is looked up in turn.
+ * Pages of streams without a filter, forwards. Rows: an event, number of the read from 1, head of its stream (NULL when
+ * there is none), size of the largest event. A read without an event has one row too. They come in the order of the reads,
+ * because each is looked up in turn. The arrays stand in subqueries so that PostgreSQL does not plan anew for each
+ * length of them.
  */
-export function copyStreams(schema: string, reads: StreamQuery[]): string {
+export function streamsStatement(schema: string, reads: StreamQuery[]): Statement {
   const tables = quoteIdentifier(schema)
-  const list = reads.map(
-    ({ streamId, fromVersion = 1, limit }, n) =>
-      `(${n}::bigint, ${pg.escapeLiteral(streamId)}, ${fromVersion}::bigint, ${limit})`,
-  )
-  return `COPY (SELECT ${EVENT_COLUMNS}, r.n, h.version, (SELECT largest_event_bytes FROM ${tables}.annals_head)
-    FROM (VALUES ${list.join(', ')}) AS r (n, stream_id, from_version, size)
-    LEFT JOIN LATERAL (
-      SELECT version FROM ${tables}.events WHERE stream_id = r.stream_id ORDER BY version DESC LIMIT 1
-    ) AS h ON true
-    LEFT JOIN LATERAL (
-      SELECT * FROM ${tables}.events WHERE stream_id = r.stream_id AND version >= r.from_version ORDER BY version LIMIT r.size
-    ) AS e ON true) ${TO_BINARY}`
+  return {
+    name: 'annals_streams',
+    text: `SELECT ${EVENT_COLUMNS}, r.n, h.version, (SELECT largest_event_bytes FROM ${tables}.annals_head)
+      FROM unnest((SELECT $1::text[]), (SELECT $2::bigint[]), (SELECT $3::int[]))
+        WITH ORDINALITY AS r (stream_id, from_version, size, n)
+      LEFT JOIN LATERAL (
+        SELECT version FROM ${tables}.events WHERE stream_id = r.stream_id ORDER BY version DESC LIMIT 1
+      ) AS h ON true
+      LEFT JOIN LATERAL (
+        SELECT * FROM ${tables}.events WHERE stream_id = r.stream_id AND version >= r.from_version
+        ORDER BY version LIMIT r.size
+      ) AS e ON true`,
+    values: [
+      arrayText(reads.map(({ streamId }) => `"${streamId.replaceAll(/["\\]/g, '\\$&')}"`)),
+      arrayText(reads.map(({ fromVersion = 1 }) => fromVersion)),
+      arrayText(reads.map(({ limit }) => limit)),
+    ],
+  }
 }
 
-/** Takes the data of one {@link copyStreams} and makes the pages of it. */
-export class StreamsRows {
-  readonly #row = new CopyRow()
-  readonly #lines: JsonBytes
-  readonly #pages: { head: number; start: number; end: number; count: number; last: number | undefined }[]
+const arrayText = (elements: (string | number)[]): string => `{${elements.join(',')}}`
+
+/** Takes the rows of one {@link streamsStatement} and makes the pages of them. */
+export class StreamsRows implements RowReceiver {
+  readonly #reads: StreamQuery[]
+  readonly #row = new BinaryRow()
+  /** Where each page is made; empty when all rows have come. */
+  readonly buffer: JsonBytes
+  readonly #pages: PageText[]
+  #current = 1
   #largestEventBytes = 0
-  #current = 0
 
-  constructor(reads: number, expectedBytes: number) {
-    this.#lines = new JsonBytes(expectedBytes)
-    this.#pages = Array.from({ length: reads }, () => ({ head: 0, start: 0, end: 0, count: 0, last: undefined }))
+  constructor(reads: StreamQuery[], buffer: JsonBytes) {
+    this.#reads = reads
+    this.buffer = buffer
+    this.#pages = reads.map(() => ({ head: 0, json: '', count: 0, last: undefined, isFull: false }))
   }
 
-  take(data: Buffer): void {
-    this.#row.each(data, this.#found)
+  row(data: Buffer, start: number): void {
+    const row = this.#row
+    row.find(data, start)
+    const number = row.number(NUMBER)
+    const page = this.#pages[number - 1]
+    // Its events would stand among those of another one.
+    if (page === undefined || number < this.#current) throw new Error('the rows are not in the order of the reads')
+    if (number > this.#current) this.#next(number)
+    if (!row.isNull(HEAD)) page.head = row.number(HEAD)
+    this.#largestEventBytes = row.number(LARGEST)
+    if (!row.isEvent) return
+    row.writeEvent(this.buffer)
+    this.buffer.fragment(COMMA)
+    page.count++
+    page.last = row.version
+    page.isFull = page.count === this.#reads[number - 1]?.limit
   }
 
-  /** In the order of the reads, when all data has come. */
-  pages(reads: StreamQuery[]): PageText[] {
-    const bytes = this.#lines.bytes()
-    return this.#pages.map(({ start, end, ...page }, n) => ({
-      ...page,
-      bytes: bytes.subarray(start, end),
-      isFull: page.count === reads[n]?.limit,
-    }))
+  /** In the order of the reads; to be called once, when all rows have come. */
+  pages(): PageText[] {
+    this.#next(this.#pages.length)
+    return this.#pages
   }
 
-  /** Of the store; known when all data has come. */
+  /** Of the store; known when all rows have come. */
   get largestEventBytes(): number {
     return this.#largestEventBytes
   }
 
-  readonly #found = (): void => {
-    const row = this.#row
-    const number = row.number(NUMBER)
-    const page = this.#pages[number]
-    // Its events would stand among those of another one.
-    if (page === undefined || number < this.#current) throw new Error('the rows are not in the order of the reads')
+  #next(number: number): void {
+    const page = this.#pages[this.#current - 1]
+    if (page !== undefined) page.json = this.buffer.take()
     this.#current = number
-    if (!row.isNull(HEAD)) page.head = row.number(HEAD)
-    this.#largestEventBytes = row.number(LARGEST)
-    if (!row.isEvent) return
-    if (page.count === 0) page.start = this.#lines.length
-    row.writeEvent(this.#lines)
-    this.#lines.fragment(COMMA)
-    page.end = this.#lines.length
-    page.count++
-    page.last = row.version
   }
 }

@@ -8,7 +8,7 @@ export const NDJSON_TYPE = 'application/x-ndjson'
 
 /** One page: its lines, each with its line feed, and how to get the next one; null after the last. */
 export interface LinePage {
-  bytes: Buffer
+  json: string | Buffer
   next: (() => Promise<LinePage>) | null
 }
 
@@ -23,13 +23,13 @@ export function sendLines(reply: FastifyReply, first: LinePage): FastifyReply {
   return reply.send(Readable.from(pages(first), { objectMode: false, highWaterMark: 1 }))
 }
 
-async function* pages(first: LinePage): AsyncGenerator<Buffer> {
+async function* pages(first: LinePage): AsyncGenerator<string | Buffer> {
   let page: LinePage | undefined = first
   while (page !== undefined) {
     const following: Promise<LinePage> | undefined = page.next?.()
     // It is awaited below; until then a failure must not count as unhandled.
     following?.catch(() => {})
-    if (page.bytes.length > 0) yield page.bytes
+    if (page.json.length > 0) yield page.json
     page = await following
   }
 }

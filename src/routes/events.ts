@@ -262,7 +262,7 @@ function feedLines(
   const { last } = page
   const isLast = !page.isFull || last === undefined || left === 0 || (isForward ? last >= upTo : last === 1)
   return {
-    bytes: page.bytes,
+    json: page.json,
     next: isLast
       ? null
       : async () => {

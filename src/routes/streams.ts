@@ -272,7 +272,7 @@ function streamLines(
   const nextFrom = nextVersion(query, page)
   const toVersion = query.toVersion ?? page.head
   return {
-    bytes: page.bytes,
+    json: page.json,
     next:
       nextFrom === null || left <= 0 || (query.direction === 'forward' && nextFrom > toVersion)
         ? null

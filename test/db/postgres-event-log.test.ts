@@ -221,14 +221,14 @@ t.test('a page as bytes holds the very lines that PostgreSQL makes, however it i
        v % 4 <> 0, CASE v % 5 WHEN 0 THEN 'application/json; charset="utf-8"' END,
        CASE v % 2 WHEN 0 THEN jsonb_build_object('a', v, 'b', E'"\\\\ü') END,
        CASE v % 7 WHEN 0 THEN '1999-12-31 23:59:59.000001+00'::timestamptz WHEN 1 THEN '2026-01-01 00:00:00+00'::timestamptz WHEN 2 THEN 'infinity' ELSE now() END
-     FROM (VALUES ('short', 10), (E'it''s "long" \\\\ 😀', 90)) AS s (id, length), generate_series(1, s.length) AS v ORDER BY s.id, v`,
+     FROM (VALUES ('short', 10), (E'it''s "long" \\\\ 😀', 90), ('NULL', 1), ('{a,b}', 2)) AS s (id, length), generate_series(1, s.length) AS v ORDER BY s.id, v`,
   )
   const pool = new MeasuredPool(poolOptions(loadSettings({}).settings, url, 'test'))
   t.teardown(() => pool.end())
   const log = new PostgresEventLog({ ...eventLogOptions(loadSettings({}).settings), pool, observer: UNOBSERVED })
   const maxBytes = 1e9
   const ids = (await log.listStreams({ limit: 10 })).map(({ stream_id }) => stream_id)
-  t.same(ids, ['it\'s "long" \\ 😀', 'short'])
+  t.same(ids, ['NULL', 'it\'s "long" \\ 😀', 'short', '{a,b}'])
   const queries = [...ids, 'missing'].flatMap((streamId) =>
     (['forward', 'backward'] as const).flatMap((direction) =>
       [{}, { fromVersion: 20 }, { fromVersion: 95 }, { toVersion: 40 }, { fromVersion: 90 }].flatMap((bounds) =>
@@ -239,10 +239,10 @@ t.test('a page as bytes holds the very lines that PostgreSQL makes, however it i
   const compare = async (query: StreamQuery, page: PageText, how: string) => {
     const { version, events, isFull } = await log.readStream(query)
     t.same(
-      { ...page, bytes: page.bytes.toString(), isFull: undefined },
+      { ...page, json: page.json.toString(), isFull: undefined },
       {
         head: version,
-        bytes: events.map(({ json }) => `${json},`).join(''),
+        json: events.map(({ json }) => `${json},`).join(''),
         count: events.length,
         last: events.at(-1)?.at,
         isFull: undefined,
@@ -253,24 +253,24 @@ t.test('a page as bytes holds the very lines that PostgreSQL makes, however it i
     if (page.last !== version && page.last !== 1 && page.last !== 40)
       t.equal(page.isFull, isFull, JSON.stringify(query))
   }
-  const copies: string[] = []
-  const copy = pool.copy.bind(pool)
-  pool.copy = (text, receiver) => {
-    copies.push(text)
-    return copy(text, receiver)
+  const readsOfStatements: number[] = []
+  const rows = pool.rows.bind(pool)
+  pool.rows = (statement, receiver) => {
+    readsOfStatements.push(String(statement.values[1]).split(',').length)
+    return rows(statement, receiver)
   }
   for (let round = 0; round < 2; round++) {
     for (const query of queries) await compare(query, await log.readStreamText(query, ','), 'alone')
-    t.notOk(copies.some((text) => text.includes('VALUES')))
+    t.same(new Set(readsOfStatements.splice(0)), new Set([1]))
     const pages = await Promise.all(queries.map((query) => log.readStreamText(query, ',')))
     for (const [n, query] of queries.entries()) await compare(query, pages[n] as PageText, 'with others')
-    t.ok(copies.splice(0).some((text) => text.includes('VALUES')))
+    t.ok(readsOfStatements.splice(0).some((reads) => reads > 1))
     for (const query of [{ after: 0 }, { after: 50, upTo: 70 }, { after: 100 }, { before: 30 }]) {
       for (const limit of [1, 100, 1_000]) {
         const direction = 'before' in query ? 'backward' : 'forward'
         const { head, events, isFull } = await log.readFeed({ ...query, direction, limit, maxBytes })
         const page = await log.readFeedText({ ...query, direction, limit, maxBytes }, '\n')
-        t.equal(page.bytes.toString(), events.map(({ json }) => `${json}\n`).join(''))
+        t.equal(page.json.toString(), events.map(({ json }) => `${json}\n`).join(''))
         t.same([page.head, page.count, page.last, page.isFull], [head, events.length, events.at(-1)?.at, isFull])
       }
     }

@@ -3,7 +3,7 @@ import type { PageText, StreamQuery } from '../../src/db/event-log.ts'
 import { SharedReads } from '../../src/db/shared-reads.ts'
 
 /** Reads whose statements are answered by hand; each stream `s<k>` has k events. */
-function readsByHand({ leastTogether = 2, mostTogether = 64, enoughForSecond = 1_000 } = {}) {
+function readsByHand({ mostTogether = 64, enoughForSecond = 1_000 } = {}) {
   const statements: { streams: string[]; answer(): void; fail(error: Error): void }[] = []
   const pageOf = ({ streamId }: StreamQuery) => ({ count: Number(streamId.slice(1)) }) as PageText
   const together = (reads: StreamQuery[]) =>
@@ -11,10 +11,7 @@ function readsByHand({ leastTogether = 2, mostTogether = 64, enoughForSecond = 1
       const streams = reads.map(({ streamId }) => streamId)
       statements.push({ streams, answer: () => resolve(reads.map(pageOf)), fail: reject })
     })
-  const shared = new SharedReads({
-    alone: async (read) => (await together([read]))[0] as PageText,
-    ...{ together, leastTogether, mostTogether, enoughForSecond },
-  })
+  const shared = new SharedReads({ together, mostTogether, enoughForSecond })
   const read = (k: number) => shared.read({ streamId: `s${k}`, direction: 'forward', limit: 16, maxBytes: 1 })
   return { read, statements, streams: () => statements.map((each) => each.streams) }
 }
@@ -32,19 +29,6 @@ t.test('reads that arrive while others are under way go together, and each gets 
   t.same(statements[1]?.streams, ['s0', 's3', 's16'])
   statements[1]?.answer()
   t.match(await Promise.all([first, ...later]), [{ count: 2 }, { count: 0 }, { count: 3 }, { count: 16 }])
-})
-
-t.test('so few that a statement for all does not pay go alone, at once', async (t) => {
-  const { read, statements, streams } = readsByHand({ leastTogether: 3 })
-  const reads = [read(1), read(2)]
-  await settle()
-  t.same(streams(), [['s1'], ['s2']])
-  reads.push(read(3), read(4), read(5))
-  for (const statement of statements) statement.answer()
-  await settle()
-  t.same(streams().slice(2), [['s3', 's4', 's5']])
-  statements[2]?.answer()
-  await Promise.all(reads)
 })
 
 t.test('where enough wait a second statement goes beside the first, and no third one', async (t) => {

@@ -66,6 +66,7 @@ t.test('a server whose certificate and name are right is used, over TLS', async 
     const service = await startTestService(t, { DATABASE_URL: url, MIGRATE_ON_START: 'on' })
     await service.ready
     t.equal((await appendTo(service.url, 's')).status, 201, title)
+    t.match(await ask(`${service.url}/streams/s/events`), { body: { version: 1, events: [{ version: 1 }] } }, title)
     t.match(await ask(`${service.url}/health`), { body: { status: 'ok' } }, title)
     const [{ all }] = (await runSql(
       url,

@@ -379,8 +379,8 @@ function largePageLog() {
   const pages = [32 * 1024 * 1024]
   return Object.assign(new InMemoryEventLog(), {
     readStreamText: async () => {
-      const bytes = Buffer.from(`${JSON.stringify('x'.repeat(pages.shift() ?? 1))},`)
-      return { head: 1, bytes, count: 1, last: 1, isFull: false }
+      const json = Buffer.from(`${JSON.stringify('x'.repeat(pages.shift() ?? 1))},`)
+      return { head: 1, json, count: 1, last: 1, isFull: false }
     },
   })
 }

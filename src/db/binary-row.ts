@@ -1,8 +1,8 @@
-// One row of a binary COPY, and the line of JSON that an event's row becomes.
+// One row in binary form, and the line of JSON that an event's row becomes.
 
 import { fragment, type JsonBytes } from './json-bytes.ts'
 
-/** The columns of an event, in the order in which {@link CopyRow} finds them; others may follow. */
+/** The columns of an event, in the order in which {@link BinaryRow} finds them; others may follow. */
 export const EVENT_COLUMNS = `e.position, e.version, e.event_id, e.stream_id, e.event_type, e.event_data, e.is_json, e.content_type,
   e.metadata, e.created_at`
 export const EVENT_FIELDS = 10
@@ -31,32 +31,46 @@ const END = fragment('"}')
 const QUOTE = fragment('"')
 
 /** Finds the fields of one row after another; what it says is of the row that was found last. */
-export class CopyRow {
+export class BinaryRow {
   #isBegun = false
   #data: Buffer = Buffer.alloc(0)
   /** Where the fields begin and end; -1 for NULL. */
   readonly #starts = new Int32Array(MAX_FIELDS)
   readonly #ends = new Int32Array(MAX_FIELDS)
 
-  /** Calls `found` for each row of one message of the data. */
+  /** Calls `found` for each row of one message of a COPY. */
   each(data: Buffer, found: () => void): void {
     this.#data = data
     let pos = this.#isBegun ? 0 : HEADER_BYTES
     this.#isBegun = true
     while (pos < data.length) {
-      const fields = data.readInt16BE(pos)
-      pos += 2
+      pos = this.#read(pos)
       // The trailer.
-      if (fields === NULL_LENGTH) return
-      for (let i = 0; i < fields; i++) {
-        const length = data.readInt32BE(pos)
-        pos += 4
-        this.#starts[i] = length === NULL_LENGTH ? NULL_LENGTH : pos
-        if (length > 0) pos += length
-        this.#ends[i] = pos
-      }
+      if (pos === NULL_LENGTH) return
       found()
     }
+  }
+
+  /** Finds the row of a result whose fields begin at `start`. */
+  find(data: Buffer, start: number): void {
+    this.#data = data
+    this.#read(start)
+  }
+
+  /** Answers where the row ends; -1 when there is none. */
+  #read(start: number): number {
+    const data = this.#data
+    const fields = data.readInt16BE(start)
+    if (fields === NULL_LENGTH) return NULL_LENGTH
+    let pos = start + 2
+    for (let i = 0; i < fields; i++) {
+      const length = data.readInt32BE(pos)
+      pos += 4
+      this.#starts[i] = length === NULL_LENGTH ? NULL_LENGTH : pos
+      if (length > 0) pos += length
+      this.#ends[i] = pos
+    }
+    return pos
   }
 
   /** Whether it is an event at all; a row that only tells about others has no id. */

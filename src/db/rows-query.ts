@@ -1,0 +1,78 @@
+// A statement as a query of `pg` whose rows come in binary form, as the bytes that the server sent.
+
+import type pg from 'pg'
+import type { Statement } from './read-events.ts'
+import { divertRows, type RowReceiver } from './row-tap.ts'
+
+/** The part of pg's connection that is used here; `@types/pg` leaves its messages out. */
+interface Wire {
+  stream: { cork(): void; uncork(): void }
+  parsedStatements: Record<string, string | undefined>
+  parse(message: { name: string; text: string }): void
+  bind(message: { statement: string; values: unknown[]; binary: boolean }): void
+  execute(message: object): void
+  sync(): void
+}
+
+export class RowsQuery implements RowReceiver {
+  /** Resolves when all rows have come and the connection can be used again. */
+  readonly done: Promise<void>
+  /** Longest wait for that; the pool's clients read it, and the values. */
+  readonly deadlineMs: number
+  readonly values: unknown[]
+  /** By these `pg` notes that the server has prepared the statement. */
+  readonly name: string
+  readonly text: string
+  readonly #receiver: RowReceiver
+  #failure: unknown
+  #resolve: () => void = () => {}
+  #reject: (error: unknown) => void = () => {}
+
+  /** Without a name the statement is prepared for this once. Its values are text or bytes. */
+  constructor({ name = '', text, values }: Statement, deadlineMs: number, receiver: RowReceiver) {
+    this.name = name
+    this.text = text
+    this.values = values
+    this.deadlineMs = deadlineMs
+    this.#receiver = receiver
+    this.done = new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+  }
+
+  submit(connection: pg.Connection): void {
+    divertRows(connection, this)
+    const wire = connection as unknown as Wire
+    const { name, text, values } = this
+    wire.stream.cork()
+    if (wire.parsedStatements[name] === undefined) wire.parse({ name, text })
+    wire.bind({ statement: name, values, binary: true })
+    wire.execute({})
+    wire.sync()
+    wire.stream.uncork()
+  }
+
+  row(data: Buffer, start: number): void {
+    if (this.#failure !== undefined) return
+    // Thrown from here it would end the process: nobody stands between the socket and this.
+    try {
+      this.#receiver.row(data, start)
+    } catch (error) {
+      this.#failure = error
+    }
+  }
+
+  handleCommandComplete(): void {}
+
+  handleReadyForQuery(connection: pg.Connection): void {
+    divertRows(connection, undefined)
+    if (this.#failure === undefined) this.#resolve()
+    else this.#reject(this.#failure)
+  }
+
+  handleError(error: unknown, connection: pg.Connection): void {
+    divertRows(connection, undefined)
+    this.#reject(error)
+  }
+}
