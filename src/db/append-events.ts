@@ -15,6 +15,9 @@ export const ID_STORED = 2
 /** One array per column; a condition is an append or a check, in the order of the requests, appends first. */
 export interface BatchAnswer {
   createdAt: string
+  /** The last position before the batch, and the last one after it. */
+  headBefore: number
+  headAfter: number
   status: number[]
   currentVersion: number[]
   firstVersion: number[]
@@ -120,9 +123,16 @@ export class AppendBatch {
     if (typeof status !== 'string') {
       return this.#allApplied(createdAt as string, Number(headBefore), readInts(versions as string))
     }
+    const statuses = readInts(status)
+    const appended = this.#conditions.reduce(
+      (sum, { eventCount }, i) => sum + (statuses[i] === APPLIED ? eventCount : 0),
+      0,
+    )
     return {
       createdAt: createdAt as string,
-      status: readInts(status),
+      headBefore: Number(headBefore),
+      headAfter: Number(headBefore) + appended,
+      status: statuses,
       currentVersion: readInts(currentVersion as string),
       firstVersion: readInts(firstVersion as string),
       firstPosition: readInts(firstPosition as string),
@@ -130,7 +140,8 @@ export class AppendBatch {
   }
 
   #allApplied(createdAt: string, headBefore: number, versions: number[]): BatchAnswer {
-    const answer: BatchAnswer = { createdAt, status: [], currentVersion: [], firstVersion: [], firstPosition: [] }
+    const none = { status: [], currentVersion: [], firstVersion: [], firstPosition: [] }
+    const answer: BatchAnswer = { createdAt, headBefore, headAfter: headBefore, ...none }
     let position = headBefore + 1
     for (const { stream, eventCount, eventsBefore } of this.#conditions) {
       const version = (versions[stream] as number) + eventsBefore
@@ -140,6 +151,7 @@ export class AppendBatch {
       answer.firstPosition.push(position)
       position += eventCount
     }
+    answer.headAfter = position - 1
     return answer
   }
 

@@ -12,6 +12,8 @@ export interface BatchSender<Answer> {
   send(requests: AppendRequest[], deadlineAt: number): Promise<Answer[]>
   /** Whether a batch that is sent now goes behind the one under way, on its connection. */
   readonly canFollow: boolean
+  /** Whether another process has appended between the last two batches, so that the next one probably waits for it. */
+  readonly isShared: boolean
   /** Nothing waits to be sent after a batch was answered. */
   rest(): void
 }
@@ -37,8 +39,16 @@ export interface GateObserver {
 const MAX_BATCH_EVENTS = 2_500
 const MAX_BATCH_BYTES = 4 * 1024 * 1024
 const SWEEP_MS = 100
-/** Of what a batch usually takes: after this the next one may be sent behind it. */
+/** Of what a batch usually takes: after this the next one may be sent behind it, if it has this share of its requests. */
 const FOLLOW_SHARE = 0.5
+const FOLLOW_FILL = 0.25
+/** Of what a batch usually takes: for so long after an answer the next one waits for this share of as many requests. */
+const HOLD_SHARE = 0.4
+const HOLD_FILL = 0.5
+/** While the next one has to wait for another process anyway. */
+const SHARED_HOLD_FILL = 0.8
+/** The shortest that a timer can wait. */
+const TICK_MS = 1
 /** What a batch takes, until that has been measured; and how much the last one counts. */
 const FIRST_GUESS_MS = 5
 const WEIGHT = 0.1
@@ -74,14 +84,16 @@ export class AppendGate<Answer> {
   #queue: Waiting<Answer>[] = []
   /** The batches under way, the first one before the other. */
   readonly #sent: Batch<Answer>[] = []
-  /** When the last answer came. */
+  /** When the last answer came, and to how many requests. */
   #answeredAt = 0
+  #answered = 0
   /** What a batch takes, of late. */
   #usualMs = FIRST_GUESS_MS
   #queuedEvents = 0
   #queuedBytes = 0
   #isClosed = false
   #isPumpAhead = false
+  #isPumpLater = false
   #sweeper: NodeJS.Timeout | undefined
   #whenIdle: (() => void)[] = []
 
@@ -145,20 +157,20 @@ export class AppendGate<Answer> {
     return first !== undefined && performance.now() - first.arrivedAt > this.#limits.queueTimeoutMs * PROMPT_SHARE
   }
 
-  // Not at once: who appends many in a row would see the first one leave alone.
+  // After all that this turn of the event loop brings: the first one would leave alone.
   #pumpSoon(): void {
     if (this.#isPumpAhead) return
     this.#isPumpAhead = true
-    queueMicrotask(() => {
+    setImmediate(() => {
       this.#isPumpAhead = false
       this.#pump()
     })
   }
 
   #pump(): void {
-    while (this.#queue.length > 0 && (this.#sent.length === 0 || this.#isTimeToFollow)) {
+    while (this.#queue.length > 0 && (this.#sent.length === 0 ? !this.#isTimeToHold : this.#isTimeToFollow)) {
       // By the next turn of the event loop it has its connection, so that another one can follow.
-      if (this.#sent.length === 0 && this.#queuedEvents > MAX_BATCH_EVENTS) setImmediate(() => this.#pump())
+      if (this.#sent.length === 0 && this.#queuedEvents > MAX_BATCH_EVENTS) this.#pumpSoon()
       const batch = this.#take()
       this.#queuedEvents -= batch.events
       this.#queuedBytes -= batch.bytes
@@ -166,17 +178,38 @@ export class AppendGate<Answer> {
       void this.#deliver(batch)
     }
     if (this.#sent.length > 0) return
+    if (this.#queue.length > 0) return this.#pumpLater()
     this.#sender.rest()
     for (const resolve of this.#whenIdle.splice(0)) resolve()
   }
 
+  #pumpLater(): void {
+    if (this.#isPumpLater) return
+    this.#isPumpLater = true
+    setTimeout(() => {
+      this.#isPumpLater = false
+      this.#pump()
+    }, TICK_MS)
+  }
+
+  // Clients that were just answered are about to ask again. Whoever is first would leave alone, and all others wait for
+  // that batch as long as for a full one.
+  get #isTimeToHold(): boolean {
+    const fill = this.#sender.isShared ? SHARED_HOLD_FILL : HOLD_FILL
+    if (this.#queue.length >= this.#answered * fill || this.#queuedEvents >= MAX_BATCH_EVENTS) return false
+    return performance.now() - this.#answeredAt < this.#usualMs * HOLD_SHARE
+  }
+
   // When the one under way is nearly done the next is sent behind it, so that the database finds it there and does not
-  // wait for a round trip. Sooner, it would leave with fewer events, and each batch costs something of its own.
+  // wait for a round trip. Sooner, it would leave with fewer events, and each batch costs something of its own. Where
+  // another process has its turn after the one under way there is nothing to gain.
   get #isTimeToFollow(): boolean {
-    if (this.#sent.length !== 1 || !this.#sender.canFollow) return false
+    if (this.#sent.length !== 1 || !this.#sender.canFollow || this.#sender.isShared) return false
     if (this.#queuedEvents >= MAX_BATCH_EVENTS) return true
-    const startedAt = Math.max(this.#answeredAt, (this.#sent[0] as Batch<Answer>).sentAt)
-    return performance.now() - startedAt > this.#usualMs * FOLLOW_SHARE
+    const ahead = this.#sent[0] as Batch<Answer>
+    const ms = performance.now() - Math.max(this.#answeredAt, ahead.sentAt)
+    const isFull = this.#queue.length >= ahead.waiting.length * FOLLOW_FILL
+    return ms > this.#usualMs * (isFull ? FOLLOW_SHARE : 1)
   }
 
   // The next batch leaves before this one is answered, so that the database works while the answers are written.
@@ -186,6 +219,7 @@ export class AppendGate<Answer> {
     const ms = now - Math.max(this.#answeredAt, batch.sentAt)
     this.#usualMs += (ms - this.#usualMs) * WEIGHT
     this.#answeredAt = now
+    this.#answered = batch.waiting.length
     this.#sent.splice(this.#sent.indexOf(batch), 1)
     this.#pump()
     answer()

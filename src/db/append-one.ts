@@ -59,6 +59,8 @@ export function loneStatement(schema: string, { streamId, expectedVersion, event
 export function readLoneAnswer([createdAt, version, position]: string[]): BatchAnswer {
   return {
     createdAt: createdAt as string,
+    headBefore: Number(position) - 1,
+    headAfter: Number(position),
     status: [APPLIED],
     currentVersion: [Number(version) - 1],
     firstVersion: [Number(version)],

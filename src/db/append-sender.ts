@@ -47,6 +47,10 @@ export class AppendSender implements BatchSender<GateAnswer> {
   /** Some ids were stored already, so for a while the given ones are looked up first. */
   #lookUpUntil = 0
   readonly #lines: AppendLines
+  /** The last position that was given here. */
+  #head = 0
+  /** Another process has appended before the last batch. */
+  #isShared = false
 
   constructor(options: AppendSenderOptions) {
     this.#options = options
@@ -58,6 +62,10 @@ export class AppendSender implements BatchSender<GateAnswer> {
     return this.#lines.canFollow
   }
 
+  get isShared(): boolean {
+    return this.#isShared
+  }
+
   async send(requests: AppendRequest[], deadlineAt: number): Promise<GateAnswer[]> {
     for (let retry = 0; ; retry++) {
       const isFollower = this.canFollow
@@ -67,6 +75,7 @@ export class AppendSender implements BatchSender<GateAnswer> {
         // The one ahead may wait for the same lock first. Whoever fails because of that asks again.
         const lockTimeoutMs = isFollower ? LEAST_LOCK_TIMEOUT_MS : this.#lockBudget(deadlineAt)
         const answer = await this.#execute(line, requests, { lookUp, lockTimeoutMs })
+        this.#watchHead(answer)
         return this.#answers(requests, answer, false)
       } catch (error) {
         if (lookUp === 'conditional' && isUniqueViolation(error)) {
@@ -84,6 +93,11 @@ export class AppendSender implements BatchSender<GateAnswer> {
           throw translated
       }
     }
+  }
+
+  #watchHead({ headBefore, headAfter }: BatchAnswer): void {
+    this.#isShared = headBefore > this.#head && this.#head > 0
+    this.#head = headAfter
   }
 
   // A repeated append costs its batch a second try, and appends are repeated rarely, or many at a time.

@@ -27,7 +27,7 @@ const request = (...events: PreparedEvent[]): AppendRequest => ({
 })
 
 /** A gate whose batches are answered by hand. */
-function gateByHand(overrides: Partial<GateLimits> = {}, canFollow = () => false) {
+function gateByHand(overrides: Partial<GateLimits> = {}, canFollow = () => false, isShared = () => false) {
   const batches: { requests: AppendRequest[]; answer(): void; fail(error: unknown): void }[] = []
   const seen = { committed: [] as number[], overloaded: 0, rests: 0 }
   const gate = new AppendGate<string>(
@@ -38,6 +38,9 @@ function gateByHand(overrides: Partial<GateLimits> = {}, canFollow = () => false
         }),
       get canFollow() {
         return canFollow()
+      },
+      get isShared() {
+        return isShared()
       },
       rest: () => seen.rests++,
     },
@@ -57,7 +60,13 @@ const codeOf = (promise: Promise<unknown>) =>
 const alive = setInterval(() => {}, 1_000)
 t.teardown(() => clearInterval(alive))
 
-const settle = () => new Promise((resolve) => setImmediate(resolve))
+const turn = () => new Promise((resolve) => setImmediate(resolve))
+
+/** Until what can be sent is sent: a batch in the first turn of the event loop, one behind it in the next. */
+async function settle() {
+  await turn()
+  await turn()
+}
 
 t.test('what arrives while a batch is in flight goes together into the next one', async (t) => {
   const { gate, batches, seen } = gateByHand()
@@ -271,19 +280,18 @@ t.test('several at once leave together, and a second batch of them behind the fi
   let isConnected = false
   const { gate, batches } = gateByHand(roomy, () => isConnected)
   const all = Array.from({ length: 9 }, () => gate.append(large()))
-  await Promise.resolve()
+  await turn()
   t.same(
     batches.map(({ requests }) => requests.length),
     [4],
   )
   isConnected = true
-  await settle()
-  await settle()
+  await turn()
   t.equal(batches.length, 2, 'as soon as the first has its connection')
-  for (const i of [0, 1, 2]) {
-    batches[i]?.answer()
-    await settle()
-  }
+  batches[0]?.answer()
+  batches[1]?.answer()
+  await sleep(100)
+  batches[2]?.answer()
   await Promise.all(all)
 })
 
@@ -320,6 +328,124 @@ t.test('fewer are sent behind the one under way when it is nearly done', async (
   await Promise.all(all)
 })
 
+t.test('what arrives in one turn of the event loop leaves together', async (t) => {
+  const { gate, batches } = gateByHand()
+  const all = [gate.append(request())]
+  await Promise.resolve()
+  all.push(gate.append(request()))
+  await settle()
+  t.equal(batches[0]?.requests.length, 2)
+  batches[0]?.answer()
+  await Promise.all(all)
+})
+
+/** The clock of the gate, which a test may put forward. */
+const now = performance.now.bind(performance)
+let aheadMs = 0
+performance.now = () => now() + aheadMs
+
+/** A gate that has answered `clients` at once, a moment ago. A batch takes 400 ms, as far as it knows. */
+async function gateAfter(clients: number, canFollow = () => false, isShared = () => false) {
+  const made = gateByHand({}, canFollow, isShared)
+  const all = Array.from({ length: clients }, () => made.gate.append(request()))
+  await settle()
+  aheadMs += 4_000
+  made.batches[0]?.answer()
+  await Promise.all(all)
+  return made
+}
+
+t.test('after an answer to many the next batch waits for some of them, for a moment', async (t) => {
+  const { gate, batches } = await gateAfter(10)
+  const all = Array.from({ length: 4 }, () => gate.append(request()))
+  await settle()
+  t.equal(batches.length, 1)
+  all.push(gate.append(request()))
+  await settle()
+  t.equal(batches[1]?.requests.length, 5, 'half of them are enough')
+  batches[1]?.answer()
+  await Promise.all(all)
+
+  const another = await gateAfter(10)
+  const alone = another.gate.append(request())
+  await settle()
+  t.equal(another.batches.length, 1)
+  aheadMs += 400
+  await sleep(20)
+  t.equal(another.batches.length, 2, 'one alone leaves soon')
+  another.batches[1]?.answer()
+  await alone
+
+  const lone = await gateAfter(1)
+  const next = lone.gate.append(request())
+  await settle()
+  t.equal(lone.batches.length, 2, 'a lone client waits for nobody')
+  lone.batches[1]?.answer()
+  await next
+})
+
+t.test('who is held back is answered before the gate closes', async (t) => {
+  const { gate, batches } = await gateAfter(10)
+  const held = gate.append(request())
+  await settle()
+  let isClosed = false
+  const closed = gate.close().then(() => {
+    isClosed = true
+  })
+  aheadMs += 400
+  await sleep(20)
+  t.equal(batches.length, 2)
+  t.equal(isClosed, false)
+  batches[1]?.answer()
+  t.equal(await held, 'answer 0')
+  await closed
+})
+
+t.test('one batch at a time where another process appends too, and it waits for more', async (t) => {
+  let isShared = true
+  const { gate, batches } = await gateAfter(
+    10,
+    () => true,
+    () => isShared,
+  )
+  const all = Array.from({ length: 7 }, () => gate.append(request()))
+  await settle()
+  t.equal(batches.length, 1)
+  all.push(gate.append(request()))
+  await settle()
+  t.equal(batches[1]?.requests.length, 8)
+  all.push(gate.append(request()), gate.append(request()))
+  aheadMs += 400
+  all.push(gate.append(request()))
+  await settle()
+  t.equal(batches.length, 2, 'no second one')
+  isShared = false
+  all.push(gate.append(request()))
+  await settle()
+  t.equal(batches[2]?.requests.length, 4)
+  batches[1]?.answer()
+  batches[2]?.answer()
+  await Promise.all(all)
+})
+
+t.test('few are not sent behind many, unless those take longer than usual', async (t) => {
+  const { gate, batches } = await gateAfter(1, () => true)
+  const all = Array.from({ length: 9 }, () => gate.append(request()))
+  await settle()
+  all.push(gate.append(request()))
+  aheadMs += 300
+  all.push(gate.append(request()))
+  await settle()
+  t.equal(batches.length, 2, 'two behind nine')
+  aheadMs += 200
+  all.push(gate.append(request()))
+  await settle()
+  t.equal(batches[2]?.requests.length, 3)
+  batches[1]?.answer()
+  batches[2]?.answer()
+  await Promise.all(all)
+})
+
 t.test('a failure of the one ahead concerns who waits, not who was sent', async (t) => {
   const { gate, batches } = gateByHand(roomy, () => true)
   const codes = Array.from({ length: 9 }, () => codeOf(gate.append(large())))
@@ -346,9 +472,9 @@ t.test('the end comes when all are answered', async (t) => {
     isClosed = true
   })
   for (const i of [1, 0, 2]) {
+    await sleep(50)
     t.equal(isClosed, false)
     batches[i]?.answer()
-    await settle()
   }
   await closed
   await Promise.all(all)

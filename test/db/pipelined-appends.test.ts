@@ -26,7 +26,7 @@ async function open(t: Teardown) {
   await append(store, 'warm', 3)
   await append(store, 'warm', 3)
   inject()
-  return { store, locker, seen, inject }
+  return { url, store, locker, seen, inject }
 }
 
 /** Appends that leave together. */
@@ -67,6 +67,25 @@ t.test('a batch is sent behind the one under way, and each is answered for itsel
   t.same(positions(await first), [7, 8])
   t.same(positions(await second), [9, 10])
   await checkStore(t, store, 10)
+})
+
+t.test('where another process appends too, a batch waits for the answer to the one before', async (t) => {
+  const { url, store, locker, seen, inject } = await open(t)
+  const another = await openEventStore({ databaseUrl: url })
+  t.teardown(() => another.close())
+  await another.append('theirs', [{ type: 'A' }])
+  await append(store, 'warm', 3)
+  inject()
+  const shared = await twoBatches(store, locker, seen)
+  t.equal(seen.batches, 1)
+  await shared.release()
+  await Promise.all([shared.first, shared.second])
+  inject()
+  const alone = await twoBatches(store, locker, seen)
+  t.equal(seen.batches, 2, 'and no longer when it has stopped')
+  await alone.release()
+  await Promise.all([alone.first, alone.second])
+  await checkStore(t, store, 18)
 })
 
 t.test('a batch that fails leaves the one behind it alone', async (t) => {
