@@ -41,8 +41,9 @@ export function divertRows(connection: pg.Connection, receiver: RowReceiver | un
 /** Follows the messages in a stream of bytes. */
 export class RowTap {
   receiver: RowReceiver | undefined
-  /** The begin of a row, or of the header of a message, that is still to come as a whole. */
-  #held: Buffer = NOTHING
+  /** The begin of a row, or of the header of a message, and how many bytes are missing of it. */
+  readonly #held: Buffer[] = []
+  #missing = 0
   /** Bytes still to come of a message that goes on to `pg`, which puts it together itself. */
   #passing = 0
 
@@ -52,12 +53,26 @@ export class RowTap {
   }
 
   #take(chunk: Buffer, pass: (chunk: Buffer) => void): void {
-    const data = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk])
+    const data = this.#whole(chunk)
+    if (data !== undefined) this.#follow(data, pass)
+  }
+
+  /** With what is held; undefined as long as something is missing. A large row is put together once, not with each chunk. */
+  #whole(chunk: Buffer): Buffer | undefined {
+    if (this.#held.length === 0) return chunk
+    this.#held.push(chunk)
+    this.#missing -= chunk.length
+    return this.#missing > 0 ? undefined : Buffer.concat(this.#held.splice(0))
+  }
+
+  #follow(data: Buffer, pass: (chunk: Buffer) => void): void {
     let passFrom = 0
     let at = this.#passing
-    while (at + HEADER_BYTES <= data.length) {
+    let needed = at + HEADER_BYTES
+    for (; needed <= data.length; needed = at + HEADER_BYTES) {
       const end = at + 1 + data.readUInt32BE(at + 1)
       if (data[at] === DATA_ROW && this.receiver !== undefined) {
+        needed = end
         if (end > data.length) break
         if (at > passFrom) pass(data.subarray(passFrom, at))
         this.receiver.row(data, at + HEADER_BYTES)
@@ -67,9 +82,8 @@ export class RowTap {
     }
     const passTo = Math.min(at, data.length)
     this.#passing = at - passTo
-    this.#held = passTo === data.length ? NOTHING : data.subarray(passTo)
+    if (passTo < data.length) this.#held.push(data.subarray(passTo))
+    this.#missing = needed - data.length
     if (passTo > passFrom) pass(data.subarray(passFrom, passTo))
   }
 }
-
-const NOTHING = Buffer.alloc(0)

@@ -43,6 +43,18 @@ t.test('rows go to who wants them and all else to pg, wherever the bytes are cut
   }
 })
 
+t.test('a row that comes in many pieces is put together once', async (t) => {
+  const row = message('D', Buffer.alloc(10_000, 'x'))
+  const joined = t.capture(Buffer, 'concat', Buffer.concat)
+  const tap = new RowTap()
+  const take = tap.before('data', () => t.fail('it goes to who wants it'))
+  let rows = 0
+  tap.receiver = { row: (data, start) => (rows += data.subarray(start).equals(row.subarray(5)) ? 1 : 0) }
+  for (let at = 0; at < row.length; at += 100) take(row.subarray(at, at + 100))
+  t.equal(rows, 1)
+  t.equal(joined().length, 1, 'copying it with each piece would take a second for the largest events')
+})
+
 t.test('a connection without a tap is refused', async (t) => {
   t.throws(() => divertRows({} as pg.Connection, undefined), { message: /no tap/ })
 })
