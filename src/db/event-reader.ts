@@ -1,6 +1,7 @@
 // The reads of the event store on PostgreSQL, over the pool.
 
 import type { QueryArrayConfig } from 'pg'
+import { AppError } from '../errors.ts'
 import type {
   FeedPage,
   FeedQuery,
@@ -11,8 +12,8 @@ import type {
   StreamPage,
   StreamQuery,
 } from './event-log.ts'
-import { type CopyPlan, copyFeed, copyStream, EventRows } from './event-rows.ts'
-import { JsonBytes } from './json-bytes.ts'
+import { type CopyPlan, copyFeed, copyStream, EventRows, SPREAD } from './event-rows.ts'
+import { JsonBytes, TooManyBytesError } from './json-bytes.ts'
 import { listStreamsStatement, streamInfoStatement } from './list-streams.ts'
 import { isWorthAnotherTry, translatePgError } from './pg-errors.ts'
 import type { MeasuredPool } from './pool.ts'
@@ -71,7 +72,10 @@ export class EventReader {
   async readStreamText(query: StreamQuery, separator: Separator): Promise<PageText> {
     const { limit, isMeasured } = sizeOf(query, this.#largestEventBytes)
     if (isMeasured || query.types !== undefined) return this.#readLines(query, separator)
-    const page = await this.#readPlain({ ...query, limit }, separator)
+    const page = await this.#checked(
+      () => this.#readPlain({ ...query, limit }, separator),
+      () => this.#readLines(query, separator),
+    )
     if (this.#lengths.size >= MAX_LENGTHS) this.#lengths.clear()
     this.#lengths.set(query.streamId, page.head)
     return page
@@ -127,7 +131,7 @@ export class EventReader {
     const prepared = streamsStatement(this.#schema, reads)
     const statement = this.#pool.isPooled ? { text: prepared.text, values: prepared.values } : prepared
     const idle = this.#idleBuffers
-    const newRows = () => new StreamsRows(reads, idle.pop() ?? new JsonBytes(USUAL_PAGE_BYTES))
+    const newRows = () => new StreamsRows(reads, idle.pop() ?? new JsonBytes(USUAL_PAGE_BYTES, MAX_LONG_BYTES * SPREAD))
     const rows = await tried(() => this.#pool.rows(statement, newRows))
     this.#largestEventBytes = rows.largestEventBytes
     const pages = rows.pages()
@@ -155,9 +159,22 @@ export class EventReader {
   async readFeedText(query: FeedQuery, separator: Separator): Promise<PageText> {
     const { limit, isMeasured } = sizeOf(query, this.#largestEventBytes)
     const plan = isMeasured ? undefined : copyFeed(this.#schema, { ...query, limit })
-    if (plan !== undefined) return this.#copy(plan, separator)
-    const { head, events, isFull } = await this.readFeed(query)
-    return pageText(events, head, isFull, separator)
+    const measured = async () => {
+      const { head, events, isFull } = await this.readFeed(query)
+      return pageText(events, head, isFull, separator)
+    }
+    return plan === undefined ? measured() : this.#checked(() => this.#copy(plan, separator), measured)
+  }
+
+  // Since the last page larger events may have been stored, so that this one can't be as long.
+  async #checked(read: () => Promise<PageText>, measured: () => Promise<PageText>): Promise<PageText> {
+    try {
+      return await read()
+    } catch (error) {
+      if (!(error instanceof AppError && error.cause instanceof TooManyBytesError)) throw error
+      this.#largestEventBytes = undefined
+      return measured()
+    }
   }
 
   async readEvent(eventId: string): Promise<string | null> {

@@ -13,11 +13,13 @@ export interface CopyPlan {
   limit: number
   /** By which number the events are ordered. */
   order: 'position' | 'version'
+  /** A page that becomes {@link SPREAD} times as large fails. */
+  maxBytes: number
 }
 
 /** A page of the feed without a filter: COPY takes no parameters, so its values are written into the text. */
 export function copyFeed(schema: string, query: FeedQuery): CopyPlan | undefined {
-  const { types, streamPrefix, since, until, metadata, after, before, upTo, limit } = query
+  const { types, streamPrefix, since, until, metadata, after, before, upTo, limit, maxBytes } = query
   if ((types ?? streamPrefix ?? since ?? until ?? metadata) !== undefined) return undefined
   const tables = quoteIdentifier(schema)
   const conditions = [
@@ -29,12 +31,12 @@ export function copyFeed(schema: string, query: FeedQuery): CopyPlan | undefined
   const head = `SELECT position, largest_event_bytes, NULL::uuid, NULL::text, NULL::text, NULL::bytea, NULL::boolean,
     NULL::text, NULL::jsonb, NULL::timestamptz FROM ${tables}.annals_head`
   const rows = eventRows(tables, 'position', conditions, query)
-  return { text: `COPY (${head} UNION ALL (${rows})) ${TO_BINARY}`, limit, order: 'position' }
+  return { text: `COPY (${head} UNION ALL (${rows})) ${TO_BINARY}`, limit, order: 'position', maxBytes }
 }
 
 /** A page of a stream without a filter; without an event it does not tell the head. */
 export function copyStream(schema: string, query: StreamQuery): CopyPlan {
-  const { streamId, fromVersion, toVersion, direction, limit } = query
+  const { streamId, fromVersion, toVersion, direction, limit, maxBytes } = query
   const tables = quoteIdentifier(schema)
   const stream = pg.escapeLiteral(streamId)
   const conditions = [
@@ -45,7 +47,7 @@ export function copyStream(schema: string, query: StreamQuery): CopyPlan {
   // Found once for all rows. `max(version)`, or a row of its own before the others, would take as long to plan as the rest.
   const head = `(SELECT version FROM ${tables}.events WHERE stream_id = ${stream} ORDER BY version DESC LIMIT 1)`
   const rows = eventRows(tables, 'version', conditions, query, `, ${head}`)
-  return { text: `COPY (${rows}) ${TO_BINARY}`, limit, order: 'version' }
+  return { text: `COPY (${rows}) ${TO_BINARY}`, limit, order: 'version', maxBytes }
 }
 
 function eventRows(
@@ -59,6 +61,9 @@ function eventRows(
   return `SELECT ${EVENT_COLUMNS}${more} FROM ${tables}.events AS e ${where}
     ORDER BY e.${order} ${direction === 'forward' ? 'ASC' : 'DESC'} LIMIT ${limit}`
 }
+
+/** A page that is so many times larger than it may be can't be due to base64 and long names: there are larger events. */
+export const SPREAD = 2
 
 /** Takes the data of one COPY and makes the page of it; {@link take} is to be called with each message. */
 export class EventRows {
@@ -74,7 +79,7 @@ export class EventRows {
   /** `separator` is one byte, written after each event. */
   constructor(plan: CopyPlan, separator: string, expectedBytes: number) {
     this.#plan = plan
-    this.#lines = new JsonBytes(expectedBytes)
+    this.#lines = new JsonBytes(expectedBytes, plan.maxBytes * SPREAD)
     this.#separator = fragment(separator)
   }
 

@@ -15,13 +15,20 @@ const MICROS_FROM_1970_TO_2000 = 946_684_800_000_000
 /** Bytes that never change, such as the names of members. */
 export const fragment = (text: string): Uint8Array => Buffer.from(text)
 
+/** More was to be written than there may be. */
+export class TooManyBytesError extends Error {
+  override name = 'TooManyBytesError'
+}
+
 export class JsonBytes {
+  readonly #mostBytes: number
   #buffer: Buffer
   #pos = 0
   #second = Number.NaN
   #secondText = Buffer.alloc(0)
 
-  constructor(expectedBytes: number) {
+  constructor(expectedBytes: number, mostBytes = Number.POSITIVE_INFINITY) {
+    this.#mostBytes = mostBytes
     this.#buffer = Buffer.allocUnsafeSlow(expectedBytes)
   }
 
@@ -132,8 +139,10 @@ export class JsonBytes {
   }
 
   #reserve(bytes: number): void {
-    if (this.#pos + bytes <= this.#buffer.length) return
-    const grown = Buffer.allocUnsafeSlow(Math.max(this.#buffer.length * 2, this.#pos + bytes))
+    const needed = this.#pos + bytes
+    if (needed <= this.#buffer.length) return
+    if (needed > this.#mostBytes) throw new TooManyBytesError(`more than ${this.#mostBytes} bytes`)
+    const grown = Buffer.allocUnsafeSlow(Math.max(this.#buffer.length * 2, needed))
     this.#buffer.copy(grown, 0, 0, this.#pos)
     this.#buffer = grown
   }

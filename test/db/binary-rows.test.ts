@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import t from 'tap'
 import { loadSettings } from '../../src/config.ts'
+import type { PageText, Separator } from '../../src/db/event-log.ts'
 import { MeasuredPool } from '../../src/db/pool.ts'
 import { poolOptions } from '../../src/db/pool-options.ts'
 import { eventLogOptions, PostgresEventLog, UNOBSERVED } from '../../src/db/postgres-event-log.ts'
@@ -136,5 +137,40 @@ t.test('a read whose connection dies is sent once more, and has its events once'
     proxy.inject(({ text }) => (text.includes('unnest') && seen++ === 0 ? fault : undefined))
     t.same(await read(), whole, JSON.stringify(fault))
     t.equal(seen, 2)
+  }
+})
+
+t.test('a page is no longer than it may be, also when larger events came than the last one told of', async (t) => {
+  const { url } = await createTestDatabase(t)
+  const store = await openEventStore({ databaseUrl: url })
+  t.teardown(() => store.close())
+  await store.runMigrations()
+  const pool = openPool(t, url)
+  const { settings } = loadSettings({})
+  const small = { direction: 'forward', limit: 100, maxBytes: 100_000 } as const
+  const stream = (log: PostgresEventLog, separator: Separator) => (from: number) =>
+    log.readStreamText({ ...small, streamId: 's', fromVersion: from }, separator)
+  const ways: Record<string, (log: PostgresEventLog) => (from: number) => Promise<PageText>> = {
+    'by the statement for several': (log) => stream(log, ','),
+    'of a stream by COPY': (log) => stream(log, '\n'),
+    'of the feed by COPY': (log) => (from) => log.readFeedText({ ...small, after: from - 1 }, '\n'),
+  }
+  await store.append('s', [{ type: 'A', data: 'small' }])
+  const reads = Object.entries(ways).map(([name, way]) => {
+    const log = new PostgresEventLog({ ...eventLogOptions(settings), pool, observer: UNOBSERVED })
+    return { name, read: way(log) }
+  })
+  for (const { read } of reads) for (let i = 0; i < 2; i++) t.match(await read(1), { count: 1, isFull: false })
+  const data = 'x'.repeat(20_000)
+  for (let i = 0; i < 2; i++) await store.append('s', Array(35).fill({ type: 'A', data }))
+  for (const { name, read } of reads) {
+    let events = 0
+    for (let page = await read(1); ; page = await read(events + 1)) {
+      events += page.count
+      t.equal(page.last, events, name)
+      t.ok(page.json.length < 130_000, `${name}: ${page.json.length} bytes`)
+      if (!page.isFull) break
+    }
+    t.equal(events, 71)
   }
 })
