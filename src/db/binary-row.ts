@@ -125,7 +125,7 @@ export class BinaryRow {
     // The first byte is the version of the format.
     else lines.copy(data, (this.#starts[8] as number) + 1, this.#ends[8] as number)
     lines.fragment(CREATED_AT)
-    lines.time(this.number(9))
+    lines.time(data, this.#starts[9] as number)
     lines.fragment(END)
   }
 

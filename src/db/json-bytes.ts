@@ -10,7 +10,10 @@ const LETTER_Z = 0x5a
 const HEX = Buffer.from('0123456789abcdef')
 /** Below this a loop is faster than the call into the runtime. */
 const SHORT = 48
-const MICROS_FROM_1970_TO_2000 = 946_684_800_000_000
+/** By Unix time. Only years of four digits have a form in RFC 3339. */
+const SECOND_OF_2000 = 946_684_800
+const FIRST_SECOND = Date.parse('0001-01-01T00:00:00Z') / 1000
+const LAST_SECOND = Date.parse('9999-12-31T23:59:59Z') / 1000
 
 /** Bytes that never change, such as the names of members. */
 export const fragment = (text: string): Uint8Array => Buffer.from(text)
@@ -121,19 +124,22 @@ export class JsonBytes {
     this.#pos = pos
   }
 
-  /** RFC 3339 in UTC with six digits after the second, without quotes; `micros` since 2000 as PostgreSQL counts them. */
-  time(micros: number): void {
+  /** RFC 3339 in UTC with six digits after the second, without quotes; of PostgreSQL's 64 bits at `start`. */
+  time(source: Buffer, start: number): void {
+    // Microseconds since 2000, which may be more than a number can tell apart: the upper half is taken as seconds and a rest.
+    const upper = source.readInt32BE(start)
+    const micros = upper * 967_296 + source.readUInt32BE(start + 4)
+    const carry = Math.floor(micros / 1e6)
+    const second = SECOND_OF_2000 + upper * 4_294 + carry
     // `infinity`, which only plain SQL can store, has no such form; PostgreSQL writes nothing either.
-    if (!Number.isSafeInteger(micros)) return
-    const sinceEpoch = micros + MICROS_FROM_1970_TO_2000
-    const second = Math.floor(sinceEpoch / 1e6)
+    if (second < FIRST_SECOND || second > LAST_SECOND) return
     // Events that follow one another were mostly stored in the same second.
     if (second !== this.#second) {
       this.#second = second
       this.#secondText = Buffer.from(new Date(second * 1000).toISOString().slice(0, -4))
     }
     this.fragment(this.#secondText)
-    this.#digits(sinceEpoch - second * 1e6, 6)
+    this.#digits(micros - carry * 1e6, 6)
     this.#reserve(1)
     this.#buffer[this.#pos++] = LETTER_Z
   }

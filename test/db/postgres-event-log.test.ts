@@ -220,7 +220,8 @@ t.test('a page as bytes holds the very lines that PostgreSQL makes, however it i
        CASE WHEN v % 4 = 0 THEN decode(repeat('00ff', v), 'hex') ELSE convert_to('{"n":' || v || ',"t":"é😀"}', 'UTF8') END,
        v % 4 <> 0, CASE v % 5 WHEN 0 THEN 'application/json; charset="utf-8"' END,
        CASE v % 2 WHEN 0 THEN jsonb_build_object('a', v, 'b', E'"\\\\ü') END,
-       CASE v % 7 WHEN 0 THEN '1999-12-31 23:59:59.000001+00'::timestamptz WHEN 1 THEN '2026-01-01 00:00:00+00'::timestamptz WHEN 2 THEN 'infinity' ELSE now() END
+       CASE v % 7 WHEN 0 THEN '1999-12-31 23:59:59.000001+00'::timestamptz WHEN 1 THEN '2026-01-01 00:00:00+00'::timestamptz WHEN 2 THEN 'infinity'
+         WHEN 3 THEN '0001-01-01 00:00:00.000007+00' WHEN 4 THEN '9999-12-31 23:59:59.999999+00' ELSE now() END
      FROM (VALUES ('short', 10), (E'it''s "long" \\\\ 😀', 90), ('NULL', 1), ('{a,b}', 2)) AS s (id, length), generate_series(1, s.length) AS v ORDER BY s.id, v`,
   )
   const pool = new MeasuredPool(poolOptions(loadSettings({}).settings, url, 'test'))
