@@ -3,6 +3,7 @@
 // wait at the database already, behind the first on its connection.
 
 import { AppError, type ErrorCode } from '../errors.ts'
+import { AppendPace } from './append-pace.ts'
 import type { AppendRequest } from './event-log.ts'
 import { isUnexpected } from './pg-errors.ts'
 
@@ -39,19 +40,8 @@ export interface GateObserver {
 const MAX_BATCH_EVENTS = 2_500
 const MAX_BATCH_BYTES = 4 * 1024 * 1024
 const SWEEP_MS = 100
-/** Of what a batch usually takes: after this the next one may be sent behind it, if it has this share of its requests. */
-const FOLLOW_SHARE = 0.5
-const FOLLOW_FILL = 0.25
-/** Of what a batch usually takes: for so long after an answer the next one waits for this share of as many requests. */
-const HOLD_SHARE = 0.4
-const HOLD_FILL = 0.5
-/** While the next one has to wait for another process anyway. */
-const SHARED_HOLD_FILL = 0.8
 /** The shortest that a timer can wait. */
 const TICK_MS = 1
-/** What a batch takes, until that has been measured; and how much the last one counts. */
-const FIRST_GUESS_MS = 5
-const WEIGHT = 0.1
 /** With fewer waiting nobody is refused for the time it takes. */
 const MANY_EVENTS = 1_000
 /** Of `queueTimeoutMs`: where more waits than goes at once, and the first has waited for so long, no more is let in. */
@@ -84,11 +74,7 @@ export class AppendGate<Answer> {
   #queue: Waiting<Answer>[] = []
   /** The batches under way, the first one before the other. */
   readonly #sent: Batch<Answer>[] = []
-  /** When the last answer came, and to how many requests. */
-  #answeredAt = 0
-  #answered = 0
-  /** What a batch takes, of late. */
-  #usualMs = FIRST_GUESS_MS
+  readonly #pace = new AppendPace()
   #queuedEvents = 0
   #queuedBytes = 0
   #isClosed = false
@@ -192,34 +178,21 @@ export class AppendGate<Answer> {
     }, TICK_MS)
   }
 
-  // Clients that were just answered are about to ask again. Whoever is first would leave alone, and all others wait for
-  // that batch as long as for a full one.
   get #isTimeToHold(): boolean {
-    const fill = this.#sender.isShared ? SHARED_HOLD_FILL : HOLD_FILL
-    if (this.#queue.length >= this.#answered * fill || this.#queuedEvents >= MAX_BATCH_EVENTS) return false
-    return performance.now() - this.#answeredAt < this.#usualMs * HOLD_SHARE
+    return this.#queuedEvents < MAX_BATCH_EVENTS && this.#pace.isTimeToHold(this.#queue.length, this.#sender.isShared)
   }
 
-  // When the one under way is nearly done the next is sent behind it, so that the database finds it there and does not
-  // wait for a round trip. Sooner, it would leave with fewer events, and each batch costs something of its own. Where
-  // another process has its turn after the one under way there is nothing to gain.
+  // Where another process has its turn after the one under way there is nothing to gain.
   get #isTimeToFollow(): boolean {
     if (this.#sent.length !== 1 || !this.#sender.canFollow || this.#sender.isShared) return false
     if (this.#queuedEvents >= MAX_BATCH_EVENTS) return true
-    const ahead = this.#sent[0] as Batch<Answer>
-    const ms = performance.now() - Math.max(this.#answeredAt, ahead.sentAt)
-    const isFull = this.#queue.length >= ahead.waiting.length * FOLLOW_FILL
-    return ms > this.#usualMs * (isFull ? FOLLOW_SHARE : 1)
+    return this.#pace.isTimeToFollow(this.#queue.length, this.#sent[0] as Batch<Answer>)
   }
 
   // The next batch leaves before this one is answered, so that the database works while the answers are written.
   async #deliver(batch: Batch<Answer>): Promise<void> {
     const answer = await this.#outcome(batch)
-    const now = performance.now()
-    const ms = now - Math.max(this.#answeredAt, batch.sentAt)
-    this.#usualMs += (ms - this.#usualMs) * WEIGHT
-    this.#answeredAt = now
-    this.#answered = batch.waiting.length
+    this.#pace.answered(batch)
     this.#sent.splice(this.#sent.indexOf(batch), 1)
     this.#pump()
     answer()

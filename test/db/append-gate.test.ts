@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { AppendGate, type GateLimits } from '../../src/db/append-gate.ts'
 import type { AppendRequest, PreparedEvent } from '../../src/db/event-log.ts'
 import { AppError } from '../../src/errors.ts'
@@ -339,24 +339,33 @@ t.test('what arrives in one turn of the event loop leaves together', async (t) =
   await Promise.all(all)
 })
 
-/** The clock of the gate, which a test may put forward. */
-const now = performance.now.bind(performance)
-let aheadMs = 0
-performance.now = () => now() + aheadMs
+/** Stops the clock of the gate until the end of the test; what it answers puts it forward. */
+function stopClock(t: Test): (ms: number) => void {
+  const { now } = performance
+  let stopped = performance.now()
+  performance.now = () => stopped
+  t.teardown(() => {
+    performance.now = now
+  })
+  return (ms) => {
+    stopped += ms
+  }
+}
 
-/** A gate that has answered `clients` at once, a moment ago. A batch takes 400 ms, as far as it knows. */
-async function gateAfter(clients: number, canFollow = () => false, isShared = () => false) {
+/** A gate that has answered `clients` at once just now. A batch takes 104 ms, as far as it knows. */
+async function gateAfter(clients: number, wait: (ms: number) => void, canFollow = () => false, isShared = () => false) {
   const made = gateByHand({}, canFollow, isShared)
   const all = Array.from({ length: clients }, () => made.gate.append(request()))
   await settle()
-  aheadMs += 4_000
+  wait(1_000)
   made.batches[0]?.answer()
   await Promise.all(all)
   return made
 }
 
 t.test('after an answer to many the next batch waits for some of them, for a moment', async (t) => {
-  const { gate, batches } = await gateAfter(10)
+  const wait = stopClock(t)
+  const { gate, batches } = await gateAfter(10, wait)
   const all = Array.from({ length: 4 }, () => gate.append(request()))
   await settle()
   t.equal(batches.length, 1)
@@ -366,17 +375,17 @@ t.test('after an answer to many the next batch waits for some of them, for a mom
   batches[1]?.answer()
   await Promise.all(all)
 
-  const another = await gateAfter(10)
+  const another = await gateAfter(10, wait)
   const alone = another.gate.append(request())
   await settle()
   t.equal(another.batches.length, 1)
-  aheadMs += 400
+  wait(12)
   await sleep(20)
   t.equal(another.batches.length, 2, 'one alone leaves soon')
   another.batches[1]?.answer()
   await alone
 
-  const lone = await gateAfter(1)
+  const lone = await gateAfter(1, wait)
   const next = lone.gate.append(request())
   await settle()
   t.equal(lone.batches.length, 2, 'a lone client waits for nobody')
@@ -385,14 +394,15 @@ t.test('after an answer to many the next batch waits for some of them, for a mom
 })
 
 t.test('who is held back is answered before the gate closes', async (t) => {
-  const { gate, batches } = await gateAfter(10)
+  const wait = stopClock(t)
+  const { gate, batches } = await gateAfter(10, wait)
   const held = gate.append(request())
   await settle()
   let isClosed = false
   const closed = gate.close().then(() => {
     isClosed = true
   })
-  aheadMs += 400
+  wait(12)
   await sleep(20)
   t.equal(batches.length, 2)
   t.equal(isClosed, false)
@@ -402,9 +412,11 @@ t.test('who is held back is answered before the gate closes', async (t) => {
 })
 
 t.test('one batch at a time where another process appends too, and it waits for more', async (t) => {
+  const wait = stopClock(t)
   let isShared = true
   const { gate, batches } = await gateAfter(
     10,
+    wait,
     () => true,
     () => isShared,
   )
@@ -415,7 +427,7 @@ t.test('one batch at a time where another process appends too, and it waits for 
   await settle()
   t.equal(batches[1]?.requests.length, 8)
   all.push(gate.append(request()), gate.append(request()))
-  aheadMs += 400
+  wait(60)
   all.push(gate.append(request()))
   await settle()
   t.equal(batches.length, 2, 'no second one')
@@ -429,15 +441,16 @@ t.test('one batch at a time where another process appends too, and it waits for 
 })
 
 t.test('few are not sent behind many, unless those take longer than usual', async (t) => {
-  const { gate, batches } = await gateAfter(1, () => true)
-  const all = Array.from({ length: 9 }, () => gate.append(request()))
+  const wait = stopClock(t)
+  const { gate, batches } = await gateAfter(1, wait, () => true)
+  const all = Array.from({ length: 13 }, () => gate.append(request()))
   await settle()
   all.push(gate.append(request()))
-  aheadMs += 300
+  wait(60)
   all.push(gate.append(request()))
   await settle()
-  t.equal(batches.length, 2, 'two behind nine')
-  aheadMs += 200
+  t.equal(batches.length, 2, 'two behind thirteen')
+  wait(60)
   all.push(gate.append(request()))
   await settle()
   t.equal(batches[2]?.requests.length, 3)
