@@ -178,21 +178,24 @@ export class AppendGate<Answer> {
     }, TICK_MS)
   }
 
+  /** Whether as much waits as goes into one batch. */
+  get #isFull(): boolean {
+    return this.#queuedEvents >= MAX_BATCH_EVENTS || this.#queuedBytes >= MAX_BATCH_BYTES
+  }
+
   get #isTimeToHold(): boolean {
-    return this.#queuedEvents < MAX_BATCH_EVENTS && this.#pace.isTimeToHold(this.#queue.length, this.#sender.isShared)
+    return !this.#isFull && this.#pace.isTimeToHold(this.#queue.length, this.#sender.isShared)
   }
 
   // Where another process has its turn after the one under way there is nothing to gain.
   get #isTimeToFollow(): boolean {
     if (this.#sent.length !== 1 || !this.#sender.canFollow || this.#sender.isShared) return false
-    if (this.#queuedEvents >= MAX_BATCH_EVENTS) return true
-    return this.#pace.isTimeToFollow(this.#queue.length, this.#sent[0] as Batch<Answer>)
+    return this.#isFull || this.#pace.isTimeToFollow(this.#queue.length, this.#sent[0] as Batch<Answer>)
   }
 
   // The next batch leaves before this one is answered, so that the database works while the answers are written.
   async #deliver(batch: Batch<Answer>): Promise<void> {
     const answer = await this.#outcome(batch)
-    this.#pace.answered(batch)
     this.#sent.splice(this.#sent.indexOf(batch), 1)
     this.#pump()
     answer()
@@ -230,6 +233,7 @@ export class AppendGate<Answer> {
     const deadlineAt = (batch[0] as Waiting<Answer>).arrivedAt + this.#limits.requestTimeoutMs
     try {
       const answers = await this.#sender.send(requests, deadlineAt)
+      this.#pace.answered({ sentAt, requests })
       this.#observer.batchCommitted(
         batch.reduce((sum, waiting) => sum + waiting.events, 0),
         (performance.now() - sentAt) / 1000,

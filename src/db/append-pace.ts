@@ -29,7 +29,7 @@ export class AppendPace {
   /** What a batch takes, of late. */
   #usualMs = FIRST_GUESS_MS
 
-  /** Notes that a batch was answered. */
+  /** Notes that a batch was answered. What fails, fails sooner or later than that takes, and does not count. */
   answered({ sentAt, requests }: Sent): void {
     const now = performance.now()
     this.#usualMs += (now - Math.max(this.#answeredAt, sentAt) - this.#usualMs) * WEIGHT

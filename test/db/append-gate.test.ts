@@ -353,8 +353,14 @@ function stopClock(t: Test): (ms: number) => void {
 }
 
 /** A gate that has answered `clients` at once just now. A batch takes 104 ms, as far as it knows. */
-async function gateAfter(clients: number, wait: (ms: number) => void, canFollow = () => false, isShared = () => false) {
-  const made = gateByHand({}, canFollow, isShared)
+async function gateAfter(
+  clients: number,
+  wait: (ms: number) => void,
+  canFollow = () => false,
+  isShared = () => false,
+  overrides: Partial<GateLimits> = {},
+) {
+  const made = gateByHand(overrides, canFollow, isShared)
   const all = Array.from({ length: clients }, () => made.gate.append(request()))
   await settle()
   wait(1_000)
@@ -391,6 +397,37 @@ t.test('after an answer to many the next batch waits for some of them, for a mom
   t.equal(lone.batches.length, 2, 'a lone client waits for nobody')
   lone.batches[1]?.answer()
   await next
+})
+
+t.test('a batch that failed tells nothing of how long the next one takes', async (t) => {
+  const wait = stopClock(t)
+  const { gate, batches } = await gateAfter(1, wait)
+  const failing = Array.from({ length: 10 }, () => codeOf(gate.append(request())))
+  await settle()
+  wait(1_000)
+  batches[1]?.fail(new AppError('database_full', ''))
+  await Promise.all(failing)
+  const next = gate.append(request())
+  await settle()
+  t.equal(batches.length, 3, 'and nobody is waited for')
+  batches[2]?.answer()
+  await next
+})
+
+t.test('what fills a batch is not held back', async (t) => {
+  const wait = stopClock(t)
+  const { gate, batches } = await gateAfter(10, wait, undefined, undefined, { maxQueuedBytes: 10_000_000 })
+  const all = [gate.append(request({ ...event(), data: Buffer.alloc(2_500_000) }))]
+  await settle()
+  t.equal(batches.length, 1)
+  all.push(gate.append(request({ ...event(), data: Buffer.alloc(2_500_000) })))
+  await settle()
+  t.equal(batches.length, 2)
+  batches[1]?.answer()
+  wait(12)
+  await sleep(20)
+  batches[2]?.answer()
+  await Promise.all(all)
 })
 
 t.test('who is held back is answered before the gate closes', async (t) => {
