@@ -2,6 +2,7 @@
 // other statement into text first, and rows in binary form are corrupted by that.
 
 import type pg from 'pg'
+import { RawQuery } from './raw-query.ts'
 
 /** The part of pg's connection that is used here; `@types/pg` leaves its messages out. */
 interface Wire {
@@ -13,25 +14,14 @@ export interface CopyReceiver {
   take(data: Buffer): void
 }
 
-export class CopyQuery {
-  /** Resolves when all data has come and the connection can be used again. */
-  readonly done: Promise<void>
-  /** Longest wait for that; the pool's clients read it. */
-  readonly deadlineMs: number
+export class CopyQuery extends RawQuery {
   readonly #text: string
   readonly #receiver: CopyReceiver
-  #failure: unknown
-  #resolve: () => void = () => {}
-  #reject: (error: unknown) => void = () => {}
 
   constructor(text: string, deadlineMs: number, receiver: CopyReceiver) {
+    super(deadlineMs)
     this.#text = text
-    this.deadlineMs = deadlineMs
     this.#receiver = receiver
-    this.done = new Promise((resolve, reject) => {
-      this.#resolve = resolve
-      this.#reject = reject
-    })
   }
 
   submit(connection: pg.Connection): void {
@@ -39,23 +29,10 @@ export class CopyQuery {
   }
 
   handleCopyData({ chunk }: { chunk: Buffer }): void {
-    if (this.#failure !== undefined) return
-    // Thrown from here it would end the process: nobody stands between the socket and this.
-    try {
-      this.#receiver.take(chunk)
-    } catch (error) {
-      this.#failure = error
-    }
+    this.take(chunk, 0)
   }
 
-  handleCommandComplete(): void {}
-
-  handleReadyForQuery(): void {
-    if (this.#failure === undefined) this.#resolve()
-    else this.#reject(this.#failure)
-  }
-
-  handleError(error: unknown): void {
-    this.#reject(error)
+  protected override handOn(data: Buffer): void {
+    this.#receiver.take(data)
   }
 }

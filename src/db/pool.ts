@@ -85,20 +85,18 @@ export class MeasuredPool {
 
   /** One `COPY … TO STDOUT`, as {@link query}; each try has a receiver of its own, whose data are only valid in the call. */
   copy<R extends CopyReceiver>(text: string, receiver: () => R): Promise<R> {
-    return this.#use(async (client) => {
-      const taker = receiver()
-      const query = new CopyQuery(text, this.options.queryTimeoutMs, taker)
-      client.query(query)
-      await query.done
-      return taker
-    })
+    return this.#receive(receiver, (taker) => new CopyQuery(text, this.options.queryTimeoutMs, taker))
   }
 
   /** One statement whose rows come in binary form, as {@link copy}; its values are text or bytes. */
   rows<R extends RowReceiver>(statement: Statement, receiver: () => R): Promise<R> {
+    return this.#receive(receiver, (taker) => new RowsQuery(statement, this.options.queryTimeoutMs, taker))
+  }
+
+  #receive<R>(receiver: () => R, queryFor: (taker: R) => CopyQuery | RowsQuery): Promise<R> {
     return this.#use(async (client) => {
       const taker = receiver()
-      const query = new RowsQuery(statement, this.options.queryTimeoutMs, taker)
+      const query = queryFor(taker)
       client.query(query)
       await query.done
       return taker

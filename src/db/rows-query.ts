@@ -1,6 +1,7 @@
 // A statement as a query of `pg` whose rows come in binary form, as the bytes that the server sent.
 
 import type pg from 'pg'
+import { RawQuery } from './raw-query.ts'
 import type { Statement } from './read-events.ts'
 import { divertRows, type RowReceiver } from './row-tap.ts'
 
@@ -14,31 +15,21 @@ interface Wire {
   sync(): void
 }
 
-export class RowsQuery implements RowReceiver {
-  /** Resolves when all rows have come and the connection can be used again. */
-  readonly done: Promise<void>
-  /** Longest wait for that; the pool's clients read it, and the values. */
-  readonly deadlineMs: number
+export class RowsQuery extends RawQuery implements RowReceiver {
+  /** The pool's clients read them. */
   readonly values: unknown[]
   /** By these `pg` notes that the server has prepared the statement. */
   readonly name: string
   readonly text: string
   readonly #receiver: RowReceiver
-  #failure: unknown
-  #resolve: () => void = () => {}
-  #reject: (error: unknown) => void = () => {}
 
   /** Without a name the statement is prepared for this once. Its values are text or bytes. */
   constructor({ name = '', text, values }: Statement, deadlineMs: number, receiver: RowReceiver) {
+    super(deadlineMs)
     this.name = name
     this.text = text
     this.values = values
-    this.deadlineMs = deadlineMs
     this.#receiver = receiver
-    this.done = new Promise((resolve, reject) => {
-      this.#resolve = resolve
-      this.#reject = reject
-    })
   }
 
   submit(connection: pg.Connection): void {
@@ -54,25 +45,20 @@ export class RowsQuery implements RowReceiver {
   }
 
   row(data: Buffer, start: number): void {
-    if (this.#failure !== undefined) return
-    // Thrown from here it would end the process: nobody stands between the socket and this.
-    try {
-      this.#receiver.row(data, start)
-    } catch (error) {
-      this.#failure = error
-    }
+    this.take(data, start)
   }
 
-  handleCommandComplete(): void {}
-
-  handleReadyForQuery(connection: pg.Connection): void {
-    divertRows(connection, undefined)
-    if (this.#failure === undefined) this.#resolve()
-    else this.#reject(this.#failure)
+  protected override handOn(data: Buffer, start: number): void {
+    this.#receiver.row(data, start)
   }
 
-  handleError(error: unknown, connection: pg.Connection): void {
+  override handleReadyForQuery(connection: pg.Connection): void {
     divertRows(connection, undefined)
-    this.#reject(error)
+    super.handleReadyForQuery(connection)
+  }
+
+  override handleError(error: unknown, connection: pg.Connection): void {
+    divertRows(connection, undefined)
+    super.handleError(error, connection)
   }
 }
