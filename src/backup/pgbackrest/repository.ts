@@ -81,6 +81,7 @@ repo1-path=${join(repository, 'repository')}
 repo1-retention-full=${FULLS}
 repo1-retention-diff=${DIFFS}
 lock-path=${join(repository, 'lock')}
+spool-path=${join(repository, 'spool')}
 log-level-file=off
 start-fast=y
 
