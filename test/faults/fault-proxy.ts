@@ -81,7 +81,7 @@ export class FaultProxy {
 
   /**
    * Connections stay open and nothing goes through, not even their end. What is sent meanwhile comes later, as with a
-   * frozen peer, or with `loses` never, as in a network that swallows packets.
+   * frozen peer, or with `loses` never, as in a network that swallows packets; nor does what follows on that connection.
    */
   blackHole(direction: Direction = 'both', loses = false): void {
     this.#weather.blackHole = { direction, loses }

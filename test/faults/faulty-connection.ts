@@ -221,6 +221,7 @@ class Pipe {
   #to: Socket | undefined
   #timer: NodeJS.Timeout | undefined
   #heldUntil = 0
+  #hasLost = false
 
   constructor(passage: () => Passage) {
     this.#passage = passage
@@ -262,7 +263,9 @@ class Pipe {
 
   #put(bytes: Buffer | null): void {
     const { isOpen, loses, latencyMs } = this.#passage()
-    if (!isOpen && loses && bytes !== null) return
+    // A stream has no holes: where something was lost for good, nothing that follows is ever handed over.
+    this.#hasLost ||= !isOpen && loses
+    if (this.#hasLost && bytes !== null) return
     const now = performance.now()
     const isClear = this.#waiting.length === 0 && isOpen && this.#to !== undefined
     if (isClear && latencyMs === 0 && this.#heldUntil <= now) {
