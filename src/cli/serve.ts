@@ -1,4 +1,5 @@
 import { resolve } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
 import { Command } from 'commander'
 import { loadSettings, withEnvFile } from '../config.ts'
 import { type EmbeddedPostgres, hasEmbeddedData, startEmbeddedPostgres } from '../db/embedded-postgres.ts'
@@ -13,6 +14,7 @@ export function serveCommand(): Command {
     .description('start the service, with a PostgreSQL of its own unless DATABASE_URL names one')
     .addHelpText('after', '\nSettings come from the environment and from .env; docs/reference/settings.md lists them.')
     .action(async () => {
+      keepObjectsYoung()
       const { settings } = loadSettings(withEnvFile(process.env, process.cwd()))
       const log = openLog(settings)
       try {
@@ -21,6 +23,13 @@ export function serveCommand(): Command {
         await log.flush()
       }
     })
+}
+
+// V8 makes objects of a kind that survives in the old generation at once. While the first clients come and the young one is
+// still small, all that is in flight survives, so it decided so for parts of a request: all that they lead to is then kept until
+// the next full collection, for as long as the process runs (docs/decisions/0011). Only the process's owner may say so.
+function keepObjectsYoung(): void {
+  setFlagsFromString('--no-allocation-site-pretenuring')
 }
 
 async function serve(settings: Readonly<Settings>, log: Log): Promise<void> {
