@@ -7,10 +7,6 @@ export const EVENT_COLUMNS = `e.position, e.version, e.event_id, e.stream_id, e.
   e.metadata, e.created_at`
 export const EVENT_FIELDS = 10
 
-export const TO_BINARY = 'TO STDOUT (FORMAT binary)'
-
-/** Eleven bytes of signature, flags, and the length of an extension that is not used. */
-const HEADER_BYTES = 19
 const NULL_LENGTH = -1
 const MAX_FIELDS = EVENT_FIELDS + 3
 
@@ -32,36 +28,15 @@ const QUOTE = fragment('"')
 
 /** Finds the fields of one row after another; what it says is of the row that was found last. */
 export class BinaryRow {
-  #isBegun = false
   #data: Buffer = Buffer.alloc(0)
   /** Where the fields begin and end; -1 for NULL. */
   readonly #starts = new Int32Array(MAX_FIELDS)
   readonly #ends = new Int32Array(MAX_FIELDS)
 
-  /** Calls `found` for each row of one message of a COPY. */
-  each(data: Buffer, found: () => void): void {
-    this.#data = data
-    let pos = this.#isBegun ? 0 : HEADER_BYTES
-    this.#isBegun = true
-    while (pos < data.length) {
-      pos = this.#read(pos)
-      // The trailer.
-      if (pos === NULL_LENGTH) return
-      found()
-    }
-  }
-
-  /** Finds the row of a result whose fields begin at `start`. */
+  /** Finds the row whose fields begin at `start`. */
   find(data: Buffer, start: number): void {
     this.#data = data
-    this.#read(start)
-  }
-
-  /** Answers where the row ends; -1 when there is none. */
-  #read(start: number): number {
-    const data = this.#data
     const fields = data.readInt16BE(start)
-    if (fields === NULL_LENGTH) return NULL_LENGTH
     let pos = start + 2
     for (let i = 0; i < fields; i++) {
       const length = data.readInt32BE(pos)
@@ -70,7 +45,6 @@ export class BinaryRow {
       if (length > 0) pos += length
       this.#ends[i] = pos
     }
-    return pos
   }
 
   /** Whether it is an event at all; a row that only tells about others has no id. */

@@ -12,7 +12,7 @@ import type {
   StreamPage,
   StreamQuery,
 } from './event-log.ts'
-import { type CopyPlan, copyFeed, copyStream, EventRows, SPREAD } from './event-rows.ts'
+import { EventRows, feedRows, type RowsPlan, SPREAD, streamRows } from './event-rows.ts'
 import { JsonBytes, TooManyBytesError } from './json-bytes.ts'
 import { listStreamsStatement, streamInfoStatement } from './list-streams.ts'
 import { isWorthAnotherTry, translatePgError } from './pg-errors.ts'
@@ -51,7 +51,7 @@ export class EventReader {
   #largestEventBytes: number | undefined
   /** Versions of streams that were read; a hint, which may be outdated. */
   readonly #lengths = new Map<string, number>()
-  /** Of the last page that came by COPY, per event; the next one is likely to need as much room. */
+  /** Of the last page that was made of rows, per event; the next one is likely to need as much room. */
   #lineBytes = USUAL_LINE_BYTES
 
   constructor(pool: MeasuredPool, schema: string) {
@@ -97,7 +97,7 @@ export class EventReader {
   async #readAlone(query: StreamQuery, separator: Separator): Promise<PageText> {
     const expected = this.#expected(query)
     if (expected !== undefined && expected > FIRST_EVENTS) {
-      const page = await this.#copy(copyStream(this.#schema, query), separator)
+      const page = await this.#eventRows(streamRows(this.#schema, query), separator)
       // Without an event there is no row that could tell the head.
       if (page.count > 0) return page
     }
@@ -105,7 +105,7 @@ export class EventReader {
     return this.#whole(query, await this.#readLines(few, separator), separator)
   }
 
-  /** The page that begins with the first events of it; only what is more than those comes by COPY. */
+  /** The page that begins with the first events of it; only what is more than those comes by rows of its own. */
   async #whole(query: StreamQuery, first: PageText, separator: Separator): Promise<PageText> {
     if (!first.isFull || first.last === undefined || first.count === query.limit) return first
     return this.#readRest(query, first, first.last, separator)
@@ -145,8 +145,8 @@ export class EventReader {
     const end = isForward ? Math.min(first.head, query.toVersion ?? first.head) : 1
     if (last === end) return { ...first, isFull: false }
     const bounds = isForward ? { fromVersion: last + 1, toVersion: end } : { fromVersion: last - 1 }
-    const plan = copyStream(this.#schema, { ...query, ...bounds, limit: query.limit - first.count })
-    const rest = await this.#copy(plan, separator)
+    const plan = streamRows(this.#schema, { ...query, ...bounds, limit: query.limit - first.count })
+    const rest = await this.#eventRows(plan, separator)
     return {
       head: first.head,
       json: Buffer.concat([bytesOf(first), bytesOf(rest)]),
@@ -158,12 +158,12 @@ export class EventReader {
 
   async readFeedText(query: FeedQuery, separator: Separator): Promise<PageText> {
     const { limit, isMeasured } = sizeOf(query, this.#largestEventBytes)
-    const plan = isMeasured ? undefined : copyFeed(this.#schema, { ...query, limit })
+    const plan = isMeasured ? undefined : feedRows(this.#schema, { ...query, limit })
     const measured = async () => {
       const { head, events, isFull } = await this.readFeed(query)
       return pageText(events, head, isFull, separator)
     }
-    return plan === undefined ? measured() : this.#checked(() => this.#copy(plan, separator), measured)
+    return plan === undefined ? measured() : this.#checked(() => this.#eventRows(plan, separator), measured)
   }
 
   // Since the last page larger events may have been stored, so that this one can't be as long.
@@ -206,9 +206,9 @@ export class EventReader {
     return page
   }
 
-  async #copy(plan: CopyPlan, separator: Separator): Promise<PageText> {
+  async #eventRows(plan: RowsPlan, separator: Separator): Promise<PageText> {
     const expectedBytes = this.#lineBytes * Math.min(plan.limit, 1_000)
-    const rows = await tried(() => this.#pool.copy(plan.text, () => new EventRows(plan, separator, expectedBytes)))
+    const rows = await tried(() => this.#pool.rows(plan, () => new EventRows(plan, separator, expectedBytes)))
     const { largestEventBytes, ...page } = rows.page()
     if (largestEventBytes !== undefined) this.#largestEventBytes = largestEventBytes
     if (page.count > 0) this.#lineBytes = Math.ceil(page.json.length / page.count) + 16
@@ -232,8 +232,8 @@ async function tried<R>(read: () => Promise<R>): Promise<R> {
   }
 }
 
-// So many events of a stream come by a prepared statement, and the rest by COPY, which can't be prepared: planning it takes
-// as long as the lines of about twenty events.
+// So many events of a stream come by a prepared statement, and the rest by one that is planned anew: that takes as long as
+// the lines of about twenty events.
 const FIRST_EVENTS = 16
 // Many reads share a statement, so each one's part of it has to be small, and a longer one gains nothing by it.
 const MAX_SHORT_READS = 64

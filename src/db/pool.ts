@@ -2,7 +2,6 @@
 // them is kept open, and all of it is measured.
 
 import type pg from 'pg'
-import { CopyQuery, type CopyReceiver } from './copy-query.ts'
 import { isConnectionFailure, isSurelyNotApplied, seemsUntouched } from './pg-errors.ts'
 import { PoolConnections } from './pool-connections.ts'
 import { PoolLender } from './pool-lender.ts'
@@ -83,20 +82,14 @@ export class MeasuredPool {
     return this.#use((client) => client.query(config, values))
   }
 
-  /** One `COPY … TO STDOUT`, as {@link query}; each try has a receiver of its own, whose data are only valid in the call. */
-  copy<R extends CopyReceiver>(text: string, receiver: () => R): Promise<R> {
-    return this.#receive(receiver, (taker) => new CopyQuery(text, this.options.queryTimeoutMs, taker))
-  }
-
-  /** One statement whose rows come in binary form, as {@link copy}; its values are text or bytes. */
+  /**
+   * One statement whose rows come in binary form, as {@link query}; its values are text or bytes. Each try has a receiver of
+   * its own.
+   */
   rows<R extends RowReceiver>(statement: Statement, receiver: () => R): Promise<R> {
-    return this.#receive(receiver, (taker) => new RowsQuery(statement, this.options.queryTimeoutMs, taker))
-  }
-
-  #receive<R>(receiver: () => R, queryFor: (taker: R) => CopyQuery | RowsQuery): Promise<R> {
     return this.#use(async (client) => {
       const taker = receiver()
-      const query = queryFor(taker)
+      const query = new RowsQuery(statement, this.options.queryTimeoutMs, taker)
       client.query(query)
       await query.done
       return taker

@@ -1,7 +1,6 @@
 // A statement as a query of `pg` whose rows come in binary form, as the bytes that the server sent.
 
 import type pg from 'pg'
-import { RawQuery } from './raw-query.ts'
 import type { Statement } from './read-events.ts'
 import { divertRows, type RowReceiver } from './row-tap.ts'
 
@@ -15,21 +14,32 @@ interface Wire {
   sync(): void
 }
 
-export class RowsQuery extends RawQuery implements RowReceiver {
+/** `pg` calls its methods, and the tap gives it the rows. */
+export class RowsQuery implements RowReceiver {
   /** The pool's clients read them. */
   readonly values: unknown[]
+  readonly deadlineMs: number
   /** By these `pg` notes that the server has prepared the statement. */
   readonly name: string
   readonly text: string
+  /** Resolves when all rows have come and the connection can be used again. */
+  readonly done: Promise<void>
   readonly #receiver: RowReceiver
+  #failure: unknown
+  #resolve: () => void = () => {}
+  #reject: (error: unknown) => void = () => {}
 
   /** Without a name the statement is prepared for this once. Its values are text or bytes. */
   constructor({ name = '', text, values }: Statement, deadlineMs: number, receiver: RowReceiver) {
-    super(deadlineMs)
     this.name = name
     this.text = text
     this.values = values
+    this.deadlineMs = deadlineMs
     this.#receiver = receiver
+    this.done = new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
   }
 
   submit(connection: pg.Connection): void {
@@ -45,20 +55,25 @@ export class RowsQuery extends RawQuery implements RowReceiver {
   }
 
   row(data: Buffer, start: number): void {
-    this.take(data, start)
+    if (this.#failure !== undefined) return
+    // Thrown from here it would end the process: nobody stands between the socket and this.
+    try {
+      this.#receiver.row(data, start)
+    } catch (error) {
+      this.#failure = error
+    }
   }
 
-  protected override handOn(data: Buffer, start: number): void {
-    this.#receiver.row(data, start)
-  }
+  handleCommandComplete(): void {}
 
-  override handleReadyForQuery(connection: pg.Connection): void {
+  handleReadyForQuery(connection: pg.Connection): void {
     divertRows(connection, undefined)
-    super.handleReadyForQuery(connection)
+    if (this.#failure === undefined) this.#resolve()
+    else this.#reject(this.#failure)
   }
 
-  override handleError(error: unknown, connection: pg.Connection): void {
+  handleError(error: unknown, connection: pg.Connection): void {
     divertRows(connection, undefined)
-    super.handleError(error, connection)
+    this.#reject(error)
   }
 }

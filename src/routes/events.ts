@@ -34,9 +34,9 @@ import {
   DEFAULT_LIMIT,
   directionParameter,
   LINE_PAGE_BYTES,
+  LINE_PAGE_EVENTS,
   limitParameter,
   MAX_PAGE_BYTES,
-  MAX_PAGE_EVENTS,
   numberParameter,
   pageLink,
   READ_PROBLEMS,
@@ -185,7 +185,7 @@ function feedQuery(read: FeedRead, isLines: boolean): FeedQuery {
   const metadata = metadataOf(read)
   return {
     direction,
-    limit: read.limit ?? (isLines ? MAX_PAGE_EVENTS : DEFAULT_LIMIT),
+    limit: read.limit ?? (isLines ? LINE_PAGE_EVENTS : DEFAULT_LIMIT),
     maxBytes: isLines ? LINE_PAGE_BYTES : MAX_PAGE_BYTES,
     mayBeShort: isLines,
     ...(direction === 'forward' ? { after: read.after ?? 0 } : {}),
@@ -267,7 +267,7 @@ function feedLines(
       ? null
       : async () => {
           const bound = isForward ? { after: last } : { before: last }
-          const nextQuery = { ...query, ...bound, upTo, limit: Math.min(left ?? MAX_PAGE_EVENTS, MAX_PAGE_EVENTS) }
+          const nextQuery = { ...query, ...bound, upTo, limit: Math.min(left ?? LINE_PAGE_EVENTS, LINE_PAGE_EVENTS) }
           const next = await source.log.readFeedText(nextQuery, '\n')
           source.isSame()
           return feedLines(source, nextQuery, next, left)

@@ -31,9 +31,9 @@ import {
   DEFAULT_LIMIT,
   directionParameter,
   LINE_PAGE_BYTES,
+  LINE_PAGE_EVENTS,
   limitParameter,
   MAX_PAGE_BYTES,
-  MAX_PAGE_EVENTS,
   numberParameter,
   pageLink,
   READ_PROBLEMS,
@@ -217,7 +217,7 @@ function streamQuery(streamId: string, read: StreamRead, isLines: boolean): Stre
   return {
     streamId,
     direction: read.direction ?? 'forward',
-    limit: read.limit ?? (isLines ? MAX_PAGE_EVENTS : DEFAULT_LIMIT),
+    limit: read.limit ?? (isLines ? LINE_PAGE_EVENTS : DEFAULT_LIMIT),
     maxBytes: isLines ? LINE_PAGE_BYTES : MAX_PAGE_BYTES,
     mayBeShort: isLines,
     ...(read.from_version === undefined ? {} : { fromVersion: read.from_version }),
@@ -277,7 +277,7 @@ function streamLines(
       nextFrom === null || left <= 0 || (query.direction === 'forward' && nextFrom > toVersion)
         ? null
         : async () => {
-            const nextQuery = { ...query, fromVersion: nextFrom, toVersion, limit: Math.min(left, MAX_PAGE_EVENTS) }
+            const nextQuery = { ...query, fromVersion: nextFrom, toVersion, limit: Math.min(left, LINE_PAGE_EVENTS) }
             const nextPage = await source.log.readStreamText(nextQuery, '\n')
             source.isSame()
             return streamLines(source, nextQuery, nextPage, limit === undefined ? undefined : left)

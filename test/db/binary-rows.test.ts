@@ -152,8 +152,8 @@ t.test('a page is no longer than it may be, also when larger events came than th
     log.readStreamText({ ...small, streamId: 's', fromVersion: from }, separator)
   const ways: Record<string, (log: PostgresEventLog) => (from: number) => Promise<PageText>> = {
     'by the statement for several': (log) => stream(log, ','),
-    'of a stream by COPY': (log) => stream(log, '\n'),
-    'of the feed by COPY': (log) => (from) => log.readFeedText({ ...small, after: from - 1 }, '\n'),
+    'of a stream as lines': (log) => stream(log, '\n'),
+    'of the feed as lines': (log) => (from) => log.readFeedText({ ...small, after: from - 1 }, '\n'),
   }
   await store.append('s', [{ type: 'A', data: 'small' }])
   const reads = Object.entries(ways).map(([name, way]) => {
