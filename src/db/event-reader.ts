@@ -207,7 +207,7 @@ export class EventReader {
   }
 
   async #eventRows(plan: RowsPlan, separator: Separator): Promise<PageText> {
-    const expectedBytes = this.#lineBytes * Math.min(plan.limit, 1_000)
+    const expectedBytes = this.#lineBytes * plan.limit
     const rows = await tried(() => this.#pool.rows(plan, () => new EventRows(plan, separator, expectedBytes)))
     const { largestEventBytes, ...page } = rows.page()
     if (largestEventBytes !== undefined) this.#largestEventBytes = largestEventBytes

@@ -22,7 +22,7 @@ export function feedRows(schema: string, query: FeedQuery): RowsPlan | undefined
   const { types, streamPrefix, since, until, metadata, after, before, upTo, limit, maxBytes } = query
   if ((types ?? streamPrefix ?? since ?? until ?? metadata) !== undefined) return undefined
   const tables = quoteIdentifier(schema)
-  const bounds = new Bounds([
+  const { where, values } = conditions([
     ['e.position >', after],
     ['e.position <', before],
     ['e.position <=', upTo],
@@ -30,42 +30,35 @@ export function feedRows(schema: string, query: FeedQuery): RowsPlan | undefined
   // First a row of the same shape: the head, and the size of the largest event there is. It has no id.
   const head = `SELECT position, largest_event_bytes, NULL::uuid, NULL::text, NULL::text, NULL::bytea, NULL::boolean,
     NULL::text, NULL::jsonb, NULL::timestamptz FROM ${tables}.annals_head`
-  const rows = eventRows(tables, 'position', bounds, query)
-  return { text: `${head} UNION ALL (${rows})`, values: bounds.values, limit, order: 'position', maxBytes }
+  const rows = eventRows(tables, 'position', where, query)
+  return { text: `${head} UNION ALL (${rows})`, values, limit, order: 'position', maxBytes }
 }
 
 /** A page of a stream without a filter; without an event it does not tell the head. */
 export function streamRows(schema: string, query: StreamQuery): RowsPlan {
   const { streamId, fromVersion, toVersion, direction, limit, maxBytes } = query
   const tables = quoteIdentifier(schema)
-  const bounds = new Bounds([
+  const { where, values } = conditions([
     ['e.stream_id =', streamId],
     [`e.version ${direction === 'forward' ? '>=' : '<='}`, fromVersion],
     ['e.version <=', toVersion],
   ])
   // Found once for all rows. `max(version)`, or a row of its own before the others, would take as long to plan as the rest.
   const head = `(SELECT version FROM ${tables}.events WHERE stream_id = $1 ORDER BY version DESC LIMIT 1)`
-  const rows = eventRows(tables, 'version', bounds, query, `, ${head}`)
-  return { text: rows, values: bounds.values, limit, order: 'version', maxBytes }
+  return { text: eventRows(tables, 'version', where, query, `, ${head}`), values, limit, order: 'version', maxBytes }
 }
 
-/** Conditions with their values as parameters, without those that have none. */
-class Bounds {
-  readonly values: string[] = []
-  readonly where: string
-
-  constructor(bounds: [left: string, right: string | number | undefined][]) {
-    const given = bounds.flatMap(([left, right]) =>
-      right === undefined ? [] : [`${left} $${this.values.push(String(right))}`],
-    )
-    this.where = given.length > 0 ? `WHERE ${given.join(' AND ')}` : ''
-  }
+/** Conditions with their values as parameters; those without a value are left out. */
+function conditions(all: [left: string, right: string | number | undefined][]): { where: string; values: string[] } {
+  const values: string[] = []
+  const given = all.flatMap(([left, right]) => (right === undefined ? [] : [`${left} $${values.push(String(right))}`]))
+  return { where: given.length > 0 ? `WHERE ${given.join(' AND ')}` : '', values }
 }
 
 function eventRows(
   tables: string,
   order: RowsPlan['order'],
-  { where }: Bounds,
+  where: string,
   { direction, limit }: Pick<FeedQuery, 'direction' | 'limit'>,
   more = '',
 ): string {
