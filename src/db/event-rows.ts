@@ -4,7 +4,7 @@
 import { BinaryRow, EVENT_COLUMNS, EVENT_FIELDS } from './binary-row.ts'
 import type { FeedQuery, PageText, StreamQuery } from './event-log.ts'
 import { fragment, JsonBytes } from './json-bytes.ts'
-import type { Statement } from './read-events.ts'
+import { addFeedBounds, addStreamBounds, type Statement } from './read-events.ts'
 import type { RowReceiver } from './row-tap.ts'
 import { quoteIdentifier } from './sql.ts'
 
@@ -19,49 +19,54 @@ export interface RowsPlan extends Statement {
 
 /** A page of the feed without a filter; undefined with one. */
 export function feedRows(schema: string, query: FeedQuery): RowsPlan | undefined {
-  const { types, streamPrefix, since, until, metadata, after, before, upTo, limit, maxBytes } = query
+  const { types, streamPrefix, since, until, metadata, limit, maxBytes } = query
   if ((types ?? streamPrefix ?? since ?? until ?? metadata) !== undefined) return undefined
   const tables = quoteIdentifier(schema)
-  const { where, values } = conditions([
-    ['e.position >', after],
-    ['e.position <', before],
-    ['e.position <=', upTo],
-  ])
+  const { conditions, values, add } = collect()
+  addFeedBounds(query, add)
   // First a row of the same shape: the head, and the size of the largest event there is. It has no id.
   const head = `SELECT position, largest_event_bytes, NULL::uuid, NULL::text, NULL::text, NULL::bytea, NULL::boolean,
     NULL::text, NULL::jsonb, NULL::timestamptz FROM ${tables}.annals_head`
-  const rows = eventRows(tables, 'position', where, query)
+  const rows = eventRows(tables, 'position', conditions, query)
   return { text: `${head} UNION ALL (${rows})`, values, limit, order: 'position', maxBytes }
 }
 
 /** A page of a stream without a filter; without an event it does not tell the head. */
 export function streamRows(schema: string, query: StreamQuery): RowsPlan {
-  const { streamId, fromVersion, toVersion, direction, limit, maxBytes } = query
+  const { limit, maxBytes } = query
   const tables = quoteIdentifier(schema)
-  const { where, values } = conditions([
-    ['e.stream_id =', streamId],
-    [`e.version ${direction === 'forward' ? '>=' : '<='}`, fromVersion],
-    ['e.version <=', toVersion],
-  ])
+  const { conditions, values, add } = collect()
+  add('e.stream_id = ?', query.streamId)
+  addStreamBounds(query, add)
   // Found once for all rows. `max(version)`, or a row of its own before the others, would take as long to plan as the rest.
   const head = `(SELECT version FROM ${tables}.events WHERE stream_id = $1 ORDER BY version DESC LIMIT 1)`
-  return { text: eventRows(tables, 'version', where, query, `, ${head}`), values, limit, order: 'version', maxBytes }
+  return {
+    text: eventRows(tables, 'version', conditions, query, `, ${head}`),
+    values,
+    limit,
+    order: 'version',
+    maxBytes,
+  }
 }
 
-/** Conditions with their values as parameters; those without a value are left out. */
-function conditions(all: [left: string, right: string | number | undefined][]): { where: string; values: string[] } {
+/** Conditions, with their values as parameters in the form of text. */
+function collect() {
+  const conditions: string[] = []
   const values: string[] = []
-  const given = all.flatMap(([left, right]) => (right === undefined ? [] : [`${left} $${values.push(String(right))}`]))
-  return { where: given.length > 0 ? `WHERE ${given.join(' AND ')}` : '', values }
+  const add = (condition: string, value: unknown): void => {
+    conditions.push(condition.replace('?', `$${values.push(String(value))}`))
+  }
+  return { conditions, values, add }
 }
 
 function eventRows(
   tables: string,
   order: RowsPlan['order'],
-  where: string,
+  conditions: string[],
   { direction, limit }: Pick<FeedQuery, 'direction' | 'limit'>,
   more = '',
 ): string {
+  const where = conditions.length > 0 ? `WHERE ${conditions.join(' AND ')}` : ''
   return `SELECT ${EVENT_COLUMNS}${more} FROM ${tables}.events AS e ${where}
     ORDER BY e.${order} ${direction === 'forward' ? 'ASC' : 'DESC'} LIMIT ${limit}`
 }

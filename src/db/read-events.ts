@@ -1,7 +1,7 @@
 // Reads of a stream, of the feed and of single events, as lines of JSON made by the database.
 
 import type { Direction, EventLine, FeedQuery, PageText, Separator, StreamQuery } from './event-log.ts'
-import { addFilter } from './feed-filter.ts'
+import { type AddCondition, addFilter } from './feed-filter.ts'
 import { EVENT_JSON, quoteIdentifier, rfc3339 } from './sql.ts'
 
 /** A statement in pg's form; `name` is there when its text has few variants, so that it can be prepared. */
@@ -44,20 +44,31 @@ export function sizeOf({ limit, maxBytes, mayBeShort = false }: PageSize, larges
 
 // With the limit as a parameter PostgreSQL plans every execution anew, which takes longer than reading twenty events. So
 // it stands in the text, and only usual ones are prepared: each prepared text costs every connection memory.
-const PREPARED_LIMITS = new Set([1, 10, 16, 100, 500, 1_000])
+const PREPARED_LIMITS = new Set([1, 10, 16, 100, 500, 1_000, 1_500])
 
 type PageSize = Pick<FeedQuery, 'limit' | 'maxBytes' | 'mayBeShort'>
+
+/** The versions that are asked for as conditions on a row of `events` named `e`; `?` stands for the value. */
+export function addStreamBounds({ direction, fromVersion, toVersion }: StreamQuery, add: AddCondition): void {
+  if (fromVersion !== undefined) add(`e.version ${direction === 'forward' ? '>=' : '<='} ?`, fromVersion)
+  if (toVersion !== undefined) add('e.version <= ?', toVersion)
+}
+
+/** The positions that are asked for, as {@link addStreamBounds}. */
+export function addFeedBounds({ after, before, upTo }: FeedQuery, add: AddCondition): void {
+  if (after !== undefined) add('e.position > ?', after)
+  if (before !== undefined) add('e.position < ?', before)
+  if (upTo !== undefined) add('e.position <= ?', upTo)
+}
 
 /** A page of one stream. `largestEventBytes` is what the last page said, if there was one. */
 export function streamStatement(schema: string, query: StreamQuery, largestEventBytes?: number): PagePlan {
   const tables = quoteIdentifier(schema)
-  const isForward = query.direction === 'forward'
   const { limit, isMeasured } = sizeOf(query, largestEventBytes)
   const values: unknown[] = [query.streamId, ...(isMeasured ? [query.maxBytes] : [])]
   const conditions = ['e.stream_id = $1']
   const add = (condition: string, value: unknown) => conditions.push(condition.replace('?', `$${values.push(value)}`))
-  if (query.fromVersion !== undefined) add(`e.version ${isForward ? '>=' : '<='} ?`, query.fromVersion)
-  if (query.toVersion !== undefined) add('e.version <= ?', query.toVersion)
+  addStreamBounds(query, add)
   if (query.types !== undefined) add('e.event_type = ANY(?::text[])', query.types)
   const head = `coalesce((SELECT max(version) FROM ${tables}.events WHERE stream_id = $1), 0)`
   const rows = rowsOf(tables, isMeasured, 'e.version', conditions, query.direction, [`${limit}`, '$2'])
@@ -74,9 +85,7 @@ export function feedStatement(schema: string, query: FeedQuery, largestEventByte
   const values: unknown[] = isMeasured ? [query.maxBytes] : []
   const conditions: string[] = []
   const add = (condition: string, value: unknown) => conditions.push(condition.replace('?', `$${values.push(value)}`))
-  if (query.after !== undefined) add('e.position > ?', query.after)
-  if (query.before !== undefined) add('e.position < ?', query.before)
-  if (query.upTo !== undefined) add('e.position <= ?', query.upTo)
+  addFeedBounds(query, add)
   const bounds = values.length
   addFilter(query, add)
   const isPrepared = values.length === bounds && PREPARED_LIMITS.has(limit)

@@ -17,7 +17,7 @@ export const MAX_PAGE_EVENTS = 1_000
 export const MAX_PAGE_BYTES = 16 * 1024 * 1024
 /** Pages of a stream of lines: large enough to be fast, small enough that a slow reader costs little. */
 export const LINE_PAGE_BYTES = 1024 * 1024
-/** Between two of them the database waits for the next statement: with 1,000 the feed is 3 % slower. */
+/** Between two pages the database waits for the next statement, so fewer and longer ones are faster (docs/decisions/0013). */
 export const LINE_PAGE_EVENTS = 1_500
 
 export const limitParameter = Type.Optional(
