@@ -13,7 +13,7 @@ export interface BatchSender<Answer> {
   send(requests: AppendRequest[], deadlineAt: number): Promise<Answer[]>
   /** Whether a batch that is sent now goes behind the one under way, on its connection. */
   readonly canFollow: boolean
-  /** Whether another process has appended between the last two batches, so that the next one probably waits for it. */
+  /** Whether another process appends too, so that the next batch probably waits for it. */
   readonly isShared: boolean
   /** Nothing waits to be sent after a batch was answered. */
   rest(): void
@@ -156,8 +156,8 @@ export class AppendGate<Answer> {
   #pump(): void {
     while (this.#queue.length > 0 && (this.#sent.length === 0 ? !this.#isTimeToHold : this.#isTimeToFollow)) {
       // By the next turn of the event loop it has its connection, so that another one can follow.
-      if (this.#sent.length === 0 && this.#queuedEvents > MAX_BATCH_EVENTS) this.#pumpSoon()
       const batch = this.#take()
+      if (this.#sent.length === 0 && this.#queue.length > 0) this.#pumpSoon()
       this.#queuedEvents -= batch.events
       this.#queuedBytes -= batch.bytes
       this.#sent.push(batch)
@@ -178,6 +178,11 @@ export class AppendGate<Answer> {
     }, TICK_MS)
   }
 
+  /** Requests under way, and those that wait. */
+  get #open(): number {
+    return this.#sent.reduce((sum, { requests }) => sum + requests.length, this.#queue.length)
+  }
+
   /** Whether as much waits as goes into one batch. */
   get #isFull(): boolean {
     return this.#queuedEvents >= MAX_BATCH_EVENTS || this.#queuedBytes >= MAX_BATCH_BYTES
@@ -190,7 +195,7 @@ export class AppendGate<Answer> {
   // Where another process has its turn after the one under way there is nothing to gain.
   get #isTimeToFollow(): boolean {
     if (this.#sent.length !== 1 || !this.#sender.canFollow || this.#sender.isShared) return false
-    return this.#isFull || this.#pace.isTimeToFollow(this.#queue.length, this.#sent[0] as Batch<Answer>)
+    return this.#isFull || this.#pace.isTimeToFollow(this.#queue.length)
   }
 
   // The next batch leaves before this one is answered, so that the database works while the answers are written.
@@ -203,13 +208,14 @@ export class AppendGate<Answer> {
 
   // A request whose ids are claimed earlier in the batch has to see that one's outcome, so it waits for the next.
   #take(): Batch<Answer> {
+    const most = this.#pace.most(this.#queue.length, this.#sender.isShared)
     const batch: Waiting<Answer>[] = []
     const claimed = new Set<string>()
     let events = 0
     let bytes = 0
     let left: Waiting<Answer>[] | undefined
     let index = 0
-    for (; index < this.#queue.length; index++) {
+    for (; index < this.#queue.length && batch.length < most; index++) {
       const waiting = this.#queue[index] as Waiting<Answer>
       if (batch.length > 0 && (events + waiting.events > MAX_BATCH_EVENTS || bytes + waiting.bytes > MAX_BATCH_BYTES)) {
         break
@@ -233,7 +239,7 @@ export class AppendGate<Answer> {
     const deadlineAt = (batch[0] as Waiting<Answer>).arrivedAt + this.#limits.requestTimeoutMs
     try {
       const answers = await this.#sender.send(requests, deadlineAt)
-      this.#pace.answered({ sentAt, requests })
+      this.#pace.answered(sentAt, this.#open)
       this.#observer.batchCommitted(
         batch.reduce((sum, waiting) => sum + waiting.events, 0),
         (performance.now() - sentAt) / 1000,

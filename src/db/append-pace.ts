@@ -1,58 +1,60 @@
-// When a batch of appends leaves. Each one costs something of its own, the commit above all, so it pays to wait for more
-// requests where they are about to come, and to send a batch while the database is still busy with the one before.
+// When a batch of appends leaves, and how many requests go into it. Clients ask again when they are answered, so those at
+// work are best served as two halves in turns: while the database commits one, this process writes the answers of the
+// other and reads what it asks next. Left alone they become one crowd that both sides wait for.
 
-/** What a batch takes, until that has been measured; and how much the last one counts. */
-const FIRST_GUESS_MS = 5
+/** How much the last batch counts in what is usual. */
 const WEIGHT = 0.1
-/** Of what a batch usually takes: after this the next one may be sent behind it, if it has this share of its requests. */
-const FOLLOW_SHARE = 0.5
-const FOLLOW_FILL = 0.25
-/** Of what a batch usually takes: for so long after an answer the next one waits for this share of as many requests. */
+/** What a batch takes, until that has been measured. */
+const FIRST_GUESS_MS = 5
+/** Of a half: with so many of it there, a batch leaves. */
+const FILL = 0.9
+/** Of what a batch usually takes: for so long after an answer the next one waits for as many. */
 const HOLD_SHARE = 0.4
-const HOLD_FILL = 0.5
 /** And for no longer than this, however slow the database has been. */
 const MAX_HOLD_MS = 10
-/** While the next one has to wait for another process anyway. */
-const SHARED_HOLD_FILL = 0.8
+/** Of a half: what waits beyond this is more than came of late, and leaves together. */
+const SURGE = 3
 
-/** A batch under way. */
-interface Sent {
-  sentAt: number
-  requests: unknown[]
-}
-
-/** Times are by performance.now(). */
+/** Times are by performance.now(). `isShared`: another process takes turns with this one, so all that are here are one half. */
 export class AppendPace {
-  /** When the last answer came, and to how many requests. */
   #answeredAt = 0
-  #answered = 0
   /** What a batch takes, of late. */
   #usualMs = FIRST_GUESS_MS
+  /** How many requests are open, of late. */
+  #usualOpen = 0
 
-  /** Notes that a batch was answered. What fails, fails sooner or later than that takes, and does not count. */
-  answered({ sentAt, requests }: Sent): void {
+  /**
+   * Notes that a batch was answered: when it had been sent, and how many requests were `open`, its own and all that are
+   * under way or wait. What fails, fails sooner or later than a batch takes, and does not count.
+   */
+  answered(sentAt: number, open: number): void {
     const now = performance.now()
     this.#usualMs += (now - Math.max(this.#answeredAt, sentAt) - this.#usualMs) * WEIGHT
+    this.#usualOpen += (open - this.#usualOpen) * WEIGHT
     this.#answeredAt = now
-    this.#answered = requests.length
   }
 
   /**
-   * Whether more than these `waiting` requests will be there in a moment, while nothing is under way. Clients that were
-   * just answered are about to ask again. Whoever is first would leave alone, and all others wait for that batch as long
-   * as for a full one. `isShared`: another process takes turns with this one.
+   * Whether more than these `waiting` requests will be there in a moment, while nothing is under way. Whoever is first
+   * would leave alone, and all others wait for that batch as long as for a full one.
    */
   isTimeToHold(waiting: number, isShared: boolean): boolean {
-    if (waiting >= this.#answered * (isShared ? SHARED_HOLD_FILL : HOLD_FILL)) return false
+    if (waiting >= this.#half(isShared) * FILL) return false
     return performance.now() - this.#answeredAt < Math.min(this.#usualMs * HOLD_SHARE, MAX_HOLD_MS)
   }
 
-  /**
-   * Whether these `waiting` requests go behind the batch under way. When it is nearly done they are sent, so that the
-   * database finds them there and does not wait for a round trip. Sooner, they would be fewer.
-   */
-  isTimeToFollow(waiting: number, { sentAt, requests }: Sent): boolean {
-    const ms = performance.now() - Math.max(this.#answeredAt, sentAt)
-    return ms > this.#usualMs * (waiting >= requests.length * FOLLOW_FILL ? FOLLOW_SHARE : 1)
+  /** Whether these `waiting` requests go behind the batch under way, so that the database finds them there. */
+  isTimeToFollow(waiting: number): boolean {
+    return waiting >= this.#half(false) * FILL
+  }
+
+  /** How many of these `waiting` requests leave together. */
+  most(waiting: number, isShared: boolean): number {
+    const half = this.#half(false)
+    return isShared || waiting > half * SURGE ? waiting : Math.ceil(half)
+  }
+
+  #half(isShared: boolean): number {
+    return isShared ? this.#usualOpen : this.#usualOpen / 2
   }
 }

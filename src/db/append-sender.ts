@@ -38,6 +38,8 @@ const SETTLE_PATIENCE_MS = 1_000
 /** How long given ids are looked up after one was found stored. */
 const LOOK_UP_MS = 1_000
 const LEAST_LOCK_TIMEOUT_MS = 100
+/** Another process that appends before one of so many batches takes turns with this one, if not every time. */
+const SHARED_BATCHES = 8
 
 export class AppendSender implements BatchSender<GateAnswer> {
   readonly #options: AppendSenderOptions
@@ -49,8 +51,8 @@ export class AppendSender implements BatchSender<GateAnswer> {
   readonly #lines: AppendLines
   /** The last position that was given here. */
   #head = 0
-  /** Another process has appended before the last batch. */
-  #isShared = false
+  /** Batches that were answered since another process was seen to append. */
+  #batchesAlone = Number.POSITIVE_INFINITY
 
   constructor(options: AppendSenderOptions) {
     this.#options = options
@@ -63,7 +65,7 @@ export class AppendSender implements BatchSender<GateAnswer> {
   }
 
   get isShared(): boolean {
-    return this.#isShared
+    return this.#batchesAlone < SHARED_BATCHES
   }
 
   async send(requests: AppendRequest[], deadlineAt: number): Promise<GateAnswer[]> {
@@ -96,7 +98,7 @@ export class AppendSender implements BatchSender<GateAnswer> {
   }
 
   #watchHead({ headBefore, headAfter }: BatchAnswer): void {
-    this.#isShared = headBefore > this.#head && this.#head > 0
+    this.#batchesAlone = headBefore > this.#head && this.#head > 0 ? 0 : this.#batchesAlone + 1
     this.#head = headAfter
   }
 

@@ -295,39 +295,6 @@ t.test('several at once leave together, and a second batch of them behind the fi
   await Promise.all(all)
 })
 
-t.test('fewer are sent behind the one under way when it is nearly done', async (t) => {
-  let isConnected = true
-  const { gate, batches } = gateByHand({}, () => isConnected)
-  const first = gate.append(request())
-  await sleep(200)
-  batches[0]?.answer()
-  await first
-  // Ten of them took 20 ms each, as far as the gate knows.
-  const all = [gate.append(request())]
-  await settle()
-  all.push(gate.append(request()))
-  await settle()
-  t.equal(batches.length, 2, 'too early')
-  await sleep(60)
-  all.push(gate.append(request()))
-  await settle()
-  t.equal(batches[2]?.requests.length, 2)
-  isConnected = false
-  await sleep(60)
-  all.push(gate.append(request()))
-  await settle()
-  t.equal(batches.length, 3, 'not where it would have to wait for another connection')
-  batches[1]?.answer()
-  await settle()
-  isConnected = true
-  await sleep(60)
-  t.equal(batches.length, 3)
-  batches[2]?.answer()
-  await settle()
-  batches[3]?.answer()
-  await Promise.all(all)
-})
-
 t.test('what arrives in one turn of the event loop leaves together', async (t) => {
   const { gate, batches } = gateByHand()
   const all = [gate.append(request())]
@@ -352,7 +319,7 @@ function stopClock(t: Test): (ms: number) => void {
   }
 }
 
-/** A gate that has answered `clients` at once just now. A batch takes 104 ms, as far as it knows. */
+/** A gate that `clients` have asked again and again, all answered just now. A batch takes 100 ms, as far as it knows. */
 async function gateAfter(
   clients: number,
   wait: (ms: number) => void,
@@ -361,42 +328,109 @@ async function gateAfter(
   overrides: Partial<GateLimits> = {},
 ) {
   const made = gateByHand(overrides, canFollow, isShared)
-  const all = Array.from({ length: clients }, () => made.gate.append(request()))
-  await settle()
-  wait(1_000)
-  made.batches[0]?.answer()
-  await Promise.all(all)
+  for (let round = 0; round < 50; round++) {
+    let open = clients
+    const all = Array.from({ length: clients }, () => made.gate.append(request()).then(() => open--))
+    while (open > 0) {
+      await settle()
+      if (made.batches.length === 0) await sleep(2)
+      wait(made.batches.length === 0 ? 12 : 100)
+      answerAll(made.batches)
+      await settle()
+    }
+    await Promise.all(all)
+  }
   return made
 }
 
-t.test('after an answer to many the next batch waits for some of them, for a moment', async (t) => {
+/** Answers whatever is sent until all are answered, those that are held back too. */
+async function finish(
+  all: Promise<unknown>[],
+  batches: { answer(): void }[],
+  wait: (ms: number) => void,
+): Promise<void> {
+  let isOver = false
+  const over = Promise.all(all).finally(() => {
+    isOver = true
+  })
+  while (!isOver) {
+    answerAll(batches)
+    wait(12)
+    await sleep(2)
+  }
+  await over
+}
+
+function answerAll(batches: { answer(): void }[]): void {
+  for (const { answer } of batches.splice(0)) answer()
+}
+
+const sizes = (batches: { requests: AppendRequest[] }[]) => batches.map(({ requests }) => requests.length)
+
+t.test('after an answer the next batch waits for half of those at work, for a moment', async (t) => {
   const wait = stopClock(t)
   const { gate, batches } = await gateAfter(10, wait)
-  const all = Array.from({ length: 4 }, () => gate.append(request()))
+  const all = [gate.append(request()), gate.append(request())]
+  await settle()
+  t.same(sizes(batches), [])
+  all.push(gate.append(request()), gate.append(request()), gate.append(request()))
   await settle()
   t.equal(batches.length, 1)
-  all.push(gate.append(request()))
-  await settle()
-  t.equal(batches[1]?.requests.length, 5, 'half of them are enough')
-  batches[1]?.answer()
-  await Promise.all(all)
+  await finish(all, batches, wait)
 
   const another = await gateAfter(10, wait)
   const alone = another.gate.append(request())
   await settle()
-  t.equal(another.batches.length, 1)
+  t.same(sizes(another.batches), [])
   wait(12)
   await sleep(20)
-  t.equal(another.batches.length, 2, 'one alone leaves soon')
-  another.batches[1]?.answer()
+  t.same(sizes(another.batches), [1], 'one alone leaves soon')
+  answerAll(another.batches)
   await alone
 
   const lone = await gateAfter(1, wait)
   const next = lone.gate.append(request())
   await settle()
-  t.equal(lone.batches.length, 2, 'a lone client waits for nobody')
-  lone.batches[1]?.answer()
+  t.same(sizes(lone.batches), [1], 'a lone client waits for nobody')
+  answerAll(lone.batches)
   await next
+})
+
+t.test('those at work leave in two halves, the second one behind the first', async (t) => {
+  const wait = stopClock(t)
+  const { gate, batches } = await gateAfter(20, wait, () => true)
+  const all = Array.from({ length: 20 }, () => gate.append(request()))
+  await settle()
+  const [first = 0, second = 0, ...others] = sizes(batches)
+  t.ok(first >= 6 && first <= 10 && second >= 6 && second <= 10, `${first} and ${second} of 20`)
+  t.same(others, [], 'and no third one')
+  await finish(all, batches, wait)
+})
+
+t.test('fewer than half do not follow, and many more than usual leave together', async (t) => {
+  const wait = stopClock(t)
+  const { gate, batches } = await gateAfter(4, wait, () => true)
+  const all = Array.from({ length: 20 }, () => gate.append(request()))
+  await settle()
+  t.same(sizes(batches), [20])
+  all.push(gate.append(request()))
+  await settle()
+  t.equal(batches.length, 1)
+  all.push(gate.append(request()))
+  await settle()
+  t.same(sizes(batches), [20, 2])
+  await finish(all, batches, wait)
+})
+
+t.test('none follows where it would have to wait for another connection', async (t) => {
+  const wait = stopClock(t)
+  const { gate, batches } = await gateAfter(4, wait, () => false)
+  const all = Array.from({ length: 20 }, () => gate.append(request()))
+  await settle()
+  all.push(gate.append(request()), gate.append(request()))
+  await settle()
+  t.same(sizes(batches), [20])
+  await finish(all, batches, wait)
 })
 
 t.test('a batch that failed tells nothing of how long the next one takes', async (t) => {
@@ -405,12 +439,12 @@ t.test('a batch that failed tells nothing of how long the next one takes', async
   const failing = Array.from({ length: 10 }, () => codeOf(gate.append(request())))
   await settle()
   wait(1_000)
-  batches[1]?.fail(new AppError('database_full', ''))
+  batches[0]?.fail(new AppError('database_full', ''))
   await Promise.all(failing)
   const next = gate.append(request())
   await settle()
-  t.equal(batches.length, 3, 'and nobody is waited for')
-  batches[2]?.answer()
+  t.equal(batches.length, 2, 'and nobody is waited for')
+  batches[1]?.answer()
   await next
 })
 
@@ -419,15 +453,11 @@ t.test('what fills a batch is not held back', async (t) => {
   const { gate, batches } = await gateAfter(10, wait, undefined, undefined, { maxQueuedBytes: 10_000_000 })
   const all = [gate.append(request({ ...event(), data: Buffer.alloc(2_500_000) }))]
   await settle()
-  t.equal(batches.length, 1)
+  t.equal(batches.length, 0)
   all.push(gate.append(request({ ...event(), data: Buffer.alloc(2_500_000) })))
   await settle()
-  t.equal(batches.length, 2)
-  batches[1]?.answer()
-  wait(12)
-  await sleep(20)
-  batches[2]?.answer()
-  await Promise.all(all)
+  t.equal(batches.length, 1)
+  await finish(all, batches, wait)
 })
 
 t.test('who is held back is answered before the gate closes', async (t) => {
@@ -441,14 +471,14 @@ t.test('who is held back is answered before the gate closes', async (t) => {
   })
   wait(12)
   await sleep(20)
-  t.equal(batches.length, 2)
+  t.equal(batches.length, 1)
   t.equal(isClosed, false)
-  batches[1]?.answer()
+  batches[0]?.answer()
   t.equal(await held, 'answer 0')
   await closed
 })
 
-t.test('one batch at a time where another process appends too, and it waits for more', async (t) => {
+t.test('where another process appends too there is one batch at a time, of all that wait', async (t) => {
   const wait = stopClock(t)
   let isShared = true
   const { gate, batches } = await gateAfter(
@@ -457,43 +487,20 @@ t.test('one batch at a time where another process appends too, and it waits for 
     () => true,
     () => isShared,
   )
-  const all = Array.from({ length: 7 }, () => gate.append(request()))
+  const all = Array.from({ length: 8 }, () => gate.append(request()))
   await settle()
-  t.equal(batches.length, 1)
+  t.same(sizes(batches), [], 'more than half are waited for')
   all.push(gate.append(request()))
   await settle()
-  t.equal(batches[1]?.requests.length, 8)
-  all.push(gate.append(request()), gate.append(request()))
-  wait(60)
-  all.push(gate.append(request()))
+  t.same(sizes(batches), [9])
+  all.push(...Array.from({ length: 9 }, () => gate.append(request())))
   await settle()
-  t.equal(batches.length, 2, 'no second one')
+  t.equal(batches.length, 1, 'no second one')
   isShared = false
   all.push(gate.append(request()))
   await settle()
-  t.equal(batches[2]?.requests.length, 4)
-  batches[1]?.answer()
-  batches[2]?.answer()
-  await Promise.all(all)
-})
-
-t.test('few are not sent behind many, unless those take longer than usual', async (t) => {
-  const wait = stopClock(t)
-  const { gate, batches } = await gateAfter(1, wait, () => true)
-  const all = Array.from({ length: 13 }, () => gate.append(request()))
-  await settle()
-  all.push(gate.append(request()))
-  wait(60)
-  all.push(gate.append(request()))
-  await settle()
-  t.equal(batches.length, 2, 'two behind thirteen')
-  wait(60)
-  all.push(gate.append(request()))
-  await settle()
-  t.equal(batches[2]?.requests.length, 3)
-  batches[1]?.answer()
-  batches[2]?.answer()
-  await Promise.all(all)
+  t.equal(batches.length, 2)
+  await finish(all, batches, wait)
 })
 
 t.test('a failure of the one ahead concerns who waits, not who was sent', async (t) => {
