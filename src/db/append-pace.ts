@@ -12,8 +12,8 @@ const FILL = 0.9
 const HOLD_SHARE = 0.4
 /** And for no longer than this, however slow the database has been. */
 const MAX_HOLD_MS = 10
-/** Of a half: what waits beyond this is more than came of late, and leaves together. */
-const SURGE = 3
+/** Of what is usually open: when more waits than this, more have come than usual, and they leave together. */
+const SURGE = 1.5
 
 /** Times are by performance.now(). `isShared`: another process takes turns with this one, so all that are here are one half. */
 export class AppendPace {
@@ -50,8 +50,7 @@ export class AppendPace {
 
   /** How many of these `waiting` requests leave together. */
   most(waiting: number, isShared: boolean): number {
-    const half = this.#half(false)
-    return isShared || waiting > half * SURGE ? waiting : Math.ceil(half)
+    return isShared || waiting > this.#usualOpen * SURGE ? waiting : Math.ceil(this.#half(false))
   }
 
   #half(isShared: boolean): number {
