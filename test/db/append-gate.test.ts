@@ -422,6 +422,21 @@ t.test('fewer than half do not follow, and many more than usual leave together',
   await finish(all, batches, wait)
 })
 
+t.test('where thousands are at work some hundred are enough', async (t) => {
+  const wait = stopClock(t)
+  const { gate, batches } = await gateAfter(2_000, wait, () => true, undefined, roomy)
+  const all = Array.from({ length: 249 }, () => gate.append(request()))
+  await settle()
+  t.same(sizes(batches), [], 'less than half, so they wait')
+  all.push(gate.append(request()))
+  await settle()
+  t.same(sizes(batches), [250])
+  all.push(...Array.from({ length: 250 }, () => gate.append(request())))
+  await settle()
+  t.same(sizes(batches), [250, 250])
+  await finish(all, batches, wait)
+})
+
 t.test('none follows where it would have to wait for another connection', async (t) => {
   const wait = stopClock(t)
   const { gate, batches } = await gateAfter(4, wait, () => false)
