@@ -155,8 +155,8 @@ export class AppendGate<Answer> {
 
   #pump(): void {
     while (this.#queue.length > 0 && (this.#sent.length === 0 ? !this.#isTimeToHold : this.#isTimeToFollow)) {
-      // By the next turn of the event loop it has its connection, so that another one can follow.
       const batch = this.#take()
+      // By the next turn of the event loop it has its connection, so that another one can follow.
       if (this.#sent.length === 0 && this.#queue.length > 0) this.#pumpSoon()
       this.#queuedEvents -= batch.events
       this.#queuedBytes -= batch.bytes
