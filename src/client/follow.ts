@@ -48,7 +48,13 @@ export async function* follow(
   const target = targetOf(options)
   const epoch: EpochMemory = { current: options.epoch }
   const counted = options.stream === undefined ? 'position' : 'version'
-  let cursor = after === 'head' ? await headOf(http, options) : after
+  let cursor: number
+  try {
+    cursor = after === 'head' ? await headOf(http, options) : after
+  } catch (error) {
+    if (signal?.aborted) return
+    throw error
+  }
   let failures = 0
   while (!signal?.aborted) {
     let lost: AnnalsError | undefined

@@ -215,7 +215,18 @@ t.test(
   async (t) => {
     const annals = createClient({ url })
     t.same(await take(annals.follow({ signal: AbortSignal.abort() }), 1), [])
+    t.same(await take(annals.follow({ after: 'head', signal: AbortSignal.abort() }), 1), [])
     t.same(await take(annals.follow({ after: 'head', signal: AbortSignal.timeout(50) }), 1), [])
+    const leave = new AbortController()
+    const leaving = createClient({
+      url,
+      fetch: (input, init) => {
+        const asking = globalThis.fetch(input, init)
+        leave.abort()
+        return asking
+      },
+    })
+    t.same(await take(leaving.follow({ after: 'head', signal: leave.signal }), 1), [], 'while it asks for the head')
     const stop = new AbortController()
     const seen: StoredEvent[] = []
     for await (const event of annals.follow({ signal: stop.signal })) {
