@@ -185,10 +185,20 @@ t.test('any event is stored and comes back identical, or is refused with nothing
   const seed = Number(process.env['ANNALS_RANDOM_SEED'] ?? Math.floor(Math.random() * 2 ** 31))
   let head = ((await (await fetch(`${url}/events?limit=1&direction=backward`)).json()) as { head: number }).head
   let [accepted, refused, unique] = [0, 0, 0]
+  const ids = new Set<string>()
+  const once = (id: string | undefined) => {
+    if (id === undefined || ids.has(id)) return undefined
+    ids.add(id)
+    return id
+  }
   await fc.assert(
     fc.asyncProperty(fc.array(event, { minLength: TOGETHER, maxLength: TOGETHER }), async (events) => {
       // A stream may come once in a request, and an id once in the store.
-      const sent = events.map((each) => ({ ...each, streamId: `${unique++}${each.streamId}` }))
+      const sent = events.map((each) => ({
+        ...each,
+        streamId: `${unique++}${each.streamId}`,
+        id: once(each.id),
+      }))
       const response = await fetch(`${url}/events`, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },

@@ -222,7 +222,7 @@ async function work(
 t.test(
   'three members share ten streams, one dies with events in flight, and every stream stays in order',
   async (t) => {
-    await make('team', { start: 'head', partitions: 6, lease_seconds: 2 })
+    await make('team', { start: 'head', partitions: 6, lease_seconds: 5 })
     const streams = numbered('team', 10)
     await append(streams, 20)
     // It claims and is never heard of again.
@@ -236,11 +236,11 @@ t.test(
       count++
     }
     const startedAt = performance.now()
-    const isOver = () => count >= 210 || performance.now() - startedAt > 15_000
+    const isOver = () => count >= 210 || performance.now() - startedAt > 60_000
     const working = Promise.all(['a', 'b', 'c'].map((member) => work('team', member, isOver, 7, onEvent)))
     await append(streams, 1)
     await working
-    t.ok(performance.now() - startedAt < 8_000, 'taken over within the lease time')
+    t.ok(performance.now() - startedAt < 25_000, 'taken over after the five seconds of the lease, not the usual thirty')
     for (const stream of streams) {
       t.same(
         seen.get(stream),
@@ -284,7 +284,7 @@ t.test('an event that fails comes again alone, is parked in the end, and holds u
   await append(numbered('fail', 4), 3)
   const done: Event[] = []
   const bad = 'fail-2'
-  const deadline = performance.now() + 10_000
+  const deadline = performance.now() + 60_000
   while (performance.now() < deadline) {
     const lease = await post('/consumers/fail/claim', { member: 'm', wait: 1 })
     if (lease.status !== 200 || lease.body['token'] === null) {
@@ -343,7 +343,7 @@ t.test('a lease that runs out too often parks the event that was alone in it, no
 })
 
 t.test('parked events are handed out again, and a replay that breaks off loses none', async (t) => {
-  await make('replay', { start: 'head', partitions: 4, lease_seconds: 1 })
+  await make('replay', { start: 'head', partitions: 4 })
   const last = await append(numbered('replay', 5), 4)
   const all: number[] = []
   for (let lease = await post('/consumers/replay/claim', { member: 'm' }); lease.body['token'] !== null; ) {
@@ -358,10 +358,12 @@ t.test('parked events are handed out again, and a replay that breaks off loses n
   t.equal((page.body['parked'] as object[]).length, 15)
   t.equal(((await get(page.body['next'] as string)).body['parked'] as object[]).length, 5)
 
-  // Every backend is killed again and again while it is marked and worked on.
+  // Every backend is killed again and again while it is marked and worked on; the last ones are left alone, so that it
+  // comes to an end on a slow machine too.
+  await call('PUT', '/consumers/replay', { filter: { stream_prefix: 'replay-' }, lease_seconds: 1 })
   let isOver = false
   const killer = (async () => {
-    while (!isOver) {
+    for (let round = 0; round < 100 && !isOver; round++) {
       await database.query(
         `select pg_terminate_backend(pid) from pg_stat_activity
          where datname = current_database() and pid <> pg_backend_pid() and random() < 0.5`,
@@ -371,7 +373,7 @@ t.test('parked events are handed out again, and a replay that breaks off loses n
   })()
   const replayed = new Map<string, number[]>()
   const acknowledged = new Set<number>()
-  const deadline = performance.now() + 12_000
+  const deadline = performance.now() + 60_000
   while (performance.now() < deadline) {
     await post('/consumers/replay/parked/replay', { limit: 7 })
     const lease = await post('/consumers/replay/claim', { member: 'm', limit: 4 })
@@ -381,7 +383,10 @@ t.test('parked events are handed out again, and a replay that breaks off loses n
       if (body['parked'] === 0) break
       continue
     }
-    const done = await post('/consumers/replay/ack', { token: lease.body['token'] as string })
+    const acknowledge = () => post('/consumers/replay/ack', { token: lease.body['token'] as string })
+    let done = await acknowledge()
+    // Once it is done, saying so again does no harm.
+    while (done.status === 503) done = await acknowledge()
     if (done.status !== 200) continue
     for (const { position, stream_id } of eventsOf(lease)) {
       acknowledged.add(position)
@@ -396,7 +401,7 @@ t.test('parked events are handed out again, and a replay that breaks off loses n
       positions,
       [...new Set(positions)].sort((a, b) => a - b),
     )
-  t.ok(acknowledged.size >= 18, `${acknowledged.size} acknowledgements got their answer`)
+  t.equal(acknowledged.size, 20)
   t.match((await get('/consumers/replay')).body, { checkpoint: last })
 })
 
@@ -444,7 +449,7 @@ t.test('metrics show lag and what is parked', async () => {
     return ['lag_events', 'oldest_unacked_seconds', 'parked'].every((name) =>
       text.includes(`annals_consumer_${name}{consumer="fail"}`),
     )
-  }, 12_000)
+  })
 })
 
 t.test('there can be a hundred consumers', async (t) => {

@@ -186,7 +186,8 @@ export async function snapshotContract(t: Test, store: EventStore, snapshots: Sn
     const flaws: string[] = []
     const kinds = new Set<string>()
     const writing = (async () => {
-      for (let i = 0; i < 200; i++) await append(stream, 1 + (i % 3))
+      // Until everything that can happen did.
+      for (let i = 0; i < 200 || kinds.size < 3 || states <= 10; i++) await append(stream, 1 + (i % 3))
       isDone = true
     })()
     const saving = async (seed: number) => {
