@@ -172,7 +172,7 @@ t.test('a connection that falls silent is given up after two and a half heartbea
     [1, 2, 3],
   )
   t.same(cursors, ['0', '2', '2'])
-  t.ok(ms >= 200 && ms < 1_500, `${ms.toFixed(0)} ms`)
+  t.ok(ms >= 200 && ms < 20_000, `${ms.toFixed(0)} ms`)
   t.match(
     reasons,
     ['nothing came for 100 ms', 'nothing came for 100 ms'].map((text) => new RegExp(text)),
@@ -189,19 +189,19 @@ t.test('heartbeats keep a quiet connection, and a slow reader does not make it a
   )
   const stop = new AbortController()
   const seen: unknown[] = []
-  // The service of these tests sends a heartbeat every 200 ms.
+  // The service of these tests sends a heartbeat every 200 ms; one that sent none would be given up after a second.
   const following = (async () => {
     for await (const { data } of annals.follow({
       after: start,
-      heartbeatMs: 200,
+      heartbeatMs: 400,
       signal: stop.signal,
       onConnect: () => connects++,
     })) {
       seen.push(data)
-      if (seen.length < 3) await sleep(600)
+      if (seen.length < 3) await sleep(1_200)
     }
   })()
-  await sleep(2_000)
+  await sleep(4_000)
   await annals.append('slow', [{ type: 'A', data: 4 }])
   while (seen.length < 4) await sleep(5)
   stop.abort()

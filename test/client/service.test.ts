@@ -101,7 +101,7 @@ t.test('a lease is renewed while a handler works, and what was not begun goes ba
     filter: { stream_prefix: 'slow' },
     start: 'head',
     partitions: 1,
-    lease_seconds: 1,
+    lease_seconds: 3,
   })
   await annals.append('slow', eventsOf(4))
   const stop = new AbortController()
@@ -111,7 +111,7 @@ t.test('a lease is renewed while a handler works, and what was not begun goes ba
     async ({ data }, { attempt, signal }) => {
       seen.push([data, attempt])
       if (data !== 2) return
-      await sleep(2_500)
+      await sleep(6_000)
       t.notOk(signal.aborted)
       stop.abort()
     },
@@ -143,7 +143,7 @@ t.test('a handler is told that its lease is lost, and others get its events', as
     filter: { stream_prefix: 'taken' },
     start: 'head',
     partitions: 1,
-    lease_seconds: 1,
+    lease_seconds: 3,
   })
   await annals.append('taken', eventsOf(1))
   const stop = new AbortController()

@@ -3,6 +3,7 @@ import t, { type Test } from 'tap'
 import { AppendGate, type GateLimits } from '../../src/db/append-gate.ts'
 import type { AppendRequest, PreparedEvent } from '../../src/db/event-log.ts'
 import { AppError } from '../../src/errors.ts'
+import { until } from '../support/service.ts'
 
 const limits: GateLimits = {
   maxQueuedEvents: 100,
@@ -61,6 +62,9 @@ const alive = setInterval(() => {}, 1_000)
 t.teardown(() => clearInterval(alive))
 
 const turn = () => new Promise((resolve) => setImmediate(resolve))
+
+/** Until the gate has sent as many batches, where a timer decides when. */
+const sent = (batches: unknown[], count: number) => until(() => batches.length >= count)
 
 /** Until what can be sent is sent: a batch in the first turn of the event loop, one behind it in the next. */
 async function settle() {
@@ -213,13 +217,17 @@ t.test('those behind a batch that waited in vain are refused with it, others are
 })
 
 t.test('no more is let in where more than a batch waits and the first of it has waited for long', async (t) => {
-  const { gate, batches, seen } = gateByHand({ maxQueuedEvents: 5_000, maxQueuedBytes: 1_000_000, queueTimeoutMs: 400 })
+  const { gate, batches, seen } = gateByHand({
+    maxQueuedEvents: 5_000,
+    maxQueuedBytes: 1_000_000,
+    queueTimeoutMs: 2_000,
+  })
   const large = () => request(...Array.from({ length: 500 }, () => event()))
   const first = gate.append(request())
   await settle()
   const waiting = [gate.append(large()), gate.append(large())]
   const inTime = gate.append(request())
-  await new Promise((resolve) => setTimeout(resolve, 120))
+  await sleep(600)
   t.equal(await codeOf(gate.append(request())), 'overloaded')
   t.equal(seen.overloaded, 1)
   for (let i = 0; i < 3; i++) {
@@ -228,11 +236,11 @@ t.test('no more is let in where more than a batch waits and the first of it has 
   }
   await Promise.all([first, ...waiting, inTime])
 
-  const few = gateByHand({ queueTimeoutMs: 400 })
+  const few = gateByHand({ queueTimeoutMs: 2_000 })
   const sent = few.gate.append(request())
   await settle()
   const next = few.gate.append(request())
-  await new Promise((resolve) => setTimeout(resolve, 120))
+  await sleep(600)
   const another = few.gate.append(request())
   for (let i = 0; i < 2; i++) {
     few.batches[i]?.answer()
@@ -290,7 +298,7 @@ t.test('several at once leave together, and a second batch of them behind the fi
   t.equal(batches.length, 2, 'as soon as the first has its connection')
   batches[0]?.answer()
   batches[1]?.answer()
-  await sleep(100)
+  await sent(batches, 3)
   batches[2]?.answer()
   await Promise.all(all)
 })
@@ -383,7 +391,7 @@ t.test('after an answer the next batch waits for half of those at work, for a mo
   await settle()
   t.same(sizes(another.batches), [])
   wait(12)
-  await sleep(20)
+  await sent(another.batches, 1)
   t.same(sizes(another.batches), [1], 'one alone leaves soon')
   answerAll(another.batches)
   await alone
@@ -485,7 +493,7 @@ t.test('who is held back is answered before the gate closes', async (t) => {
     isClosed = true
   })
   wait(12)
-  await sleep(20)
+  await sent(batches, 1)
   t.equal(batches.length, 1)
   t.equal(isClosed, false)
   batches[0]?.answer()
@@ -545,6 +553,7 @@ t.test('the end comes when all are answered', async (t) => {
   })
   for (const i of [1, 0, 2]) {
     await sleep(50)
+    await sent(batches, i + 1)
     t.equal(isClosed, false)
     batches[i]?.answer()
   }

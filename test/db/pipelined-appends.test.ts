@@ -6,6 +6,7 @@ import { openEventStore, type PostgresEventStore } from '../../src/index.ts'
 import { FaultProxy } from '../faults/fault-proxy.ts'
 import type { StatementFault } from '../faults/faulty-connection.ts'
 import { createTestDatabase, type Teardown } from '../support/postgres.ts'
+import { until } from '../support/service.ts'
 
 /** A store behind a proxy that counts the batches, and a second session that can lock the head. */
 async function open(t: Teardown) {
@@ -33,8 +34,11 @@ async function open(t: Teardown) {
 const append = (store: PostgresEventStore, streamId: string, count: number) =>
   Promise.all(Array.from({ length: count }, () => store.append(streamId, [{ type: 'A' }])))
 
-/** Two batches of two while the head is locked, the second behind the first; `release` is to let them go. */
-async function twoBatches(store: PostgresEventStore, locker: pg.Client, seen: { batches: number }) {
+/**
+ * Two batches of two while the head is locked; `release` is to let them go. `sent`: how many of them are to reach the
+ * database before that, where 1 is waited for a while, in case the second does.
+ */
+async function twoBatches(store: PostgresEventStore, locker: pg.Client, seen: { batches: number }, sent = 2) {
   await locker.query('begin')
   await locker.query('select * from annals_head for update')
   const first = append(store, 'first', 2)
@@ -43,7 +47,8 @@ async function twoBatches(store: PostgresEventStore, locker: pg.Client, seen: { 
   await sleep(50)
   const second = append(store, 'second', 2)
   second.catch(() => {})
-  for (let i = 0; i < 100 && seen.batches < 2; i++) await sleep(5)
+  if (sent === 2) await until(() => seen.batches === 2)
+  else await sleep(300)
   return { first, second, release: () => locker.query('rollback') }
 }
 
@@ -76,7 +81,7 @@ t.test('where another process appends too, a batch waits for the answer to the o
   await another.append('theirs', [{ type: 'A' }])
   await append(store, 'warm', 3)
   inject()
-  const shared = await twoBatches(store, locker, seen)
+  const shared = await twoBatches(store, locker, seen, 1)
   t.equal(seen.batches, 1)
   await shared.release()
   await Promise.all([shared.first, shared.second])

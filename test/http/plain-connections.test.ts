@@ -71,7 +71,7 @@ async function open(t: Test, port: number): Promise<Client> {
   const text = () => Buffer.concat(chunks).toString()
   const answers = async (count: number) => {
     while (text().split('HTTP/1.1 ').length <= count)
-      await once(socket, 'data', { signal: AbortSignal.timeout(10_000) })
+      await once(socket, 'data', { signal: AbortSignal.timeout(60_000) })
   }
   return Object.assign(socket, { text, answers })
 }
@@ -80,6 +80,12 @@ async function open(t: Test, port: number): Promise<Client> {
 type Step = string | number | typeof END | typeof CLOSED
 const END = Symbol('end')
 const CLOSED = Symbol('closed')
+
+/** So that what was sent arrives by itself: the other side reads in between, however long this process stood still. */
+async function arrives(): Promise<void> {
+  await sleep(2)
+  await nextRound()
+}
 
 /** What came back, without what differs each time. */
 async function exchange(t: Test, port: number, steps: Step[]): Promise<string> {
@@ -90,8 +96,7 @@ async function exchange(t: Test, port: number, steps: Step[]): Promise<string> {
     else if (typeof step === 'number') await client.answers(step)
     else {
       client.write(step)
-      // So that it arrives by itself.
-      await sleep(2)
+      await arrives()
     }
   }
   client.destroy()
@@ -292,7 +297,7 @@ t.test('a second request waits for the answer to the first', async (t) => {
     client.write(post('/streams/a/events'))
     await until(() => lifecycle.inFlight === 1)
     client.write(get('/streams/nothing'))
-    await sleep(20)
+    await arrives()
     client.write(get('/streams/b').slice(0, 20))
     await sleep(20)
     t.equal(client.text(), '')
@@ -358,14 +363,14 @@ t.test('a body that takes its time is taken all the same', async (t) => {
 
 t.test('a connection that is idle for long is closed, and no sooner', async (t) => {
   const outlive = async (hasPlain: boolean) => {
-    const { connections, port, seen } = await start(t, hasPlain, { keepAliveMs: 1_000 })
+    const { connections, port, seen } = await start(t, hasPlain, { keepAliveMs: 2_000 })
     const client = await open(t, port)
     for (let i = 1; i <= 4; i++) {
       client.write(get('/streams/a'))
       await client.answers(i)
-      await sleep(400)
+      await sleep(800)
     }
-    t.match(client.text(), /Keep-Alive: timeout=1\r\n/)
+    t.match(client.text(), /Keep-Alive: timeout=2\r\n/)
     t.equal(client.closed, false)
     await until(() => client.closed)
     t.equal(seen.plain, hasPlain ? 4 : 0)
@@ -463,7 +468,7 @@ t.test('after an answer that is the last one the connection goes, though its cli
 t.test('what has no answer in time gets one, and the late one is not sent', async (t) => {
   const { log, letGo } = waitingLog()
   const { port, lifecycle, seen } = await start(t, true, { parts: { log } })
-  t.teardown(keepDeadline(lifecycle, 100))
+  t.teardown(keepDeadline(lifecycle, 1_000))
   const client = await open(t, port)
   client.write(post('/streams/a/events'))
   await client.answers(1)

@@ -21,8 +21,8 @@ const pool = new MeasuredPool({
   url: cluster.url,
   max: 4,
   min: 2,
-  acquireTimeoutMs: 200,
-  connectTimeoutMs: 500,
+  acquireTimeoutMs: 3_000,
+  connectTimeoutMs: 30_000,
   idleTimeoutMs: 60_000,
   maxLifetimeMs: 600_000,
   testAfterIdleMs: 1_000,
@@ -78,7 +78,7 @@ t.test('The pool is shown as the server sees it', async (t) => {
     min: 2,
     timeouts: { queue: 0, connect: 0 },
     errors: 0,
-    settings: { acquire_timeout_ms: 200, session: { statement_timeout: '4000' }, application_name: name },
+    settings: { acquire_timeout_ms: 3_000, session: { statement_timeout: '4000' }, application_name: name },
     server: { max_connections: 60, reserved: 3, used: seen?.['used'] },
   })
   t.equal(body.acquire.count, 1)
