@@ -29,6 +29,8 @@ async function open(env: Record<string, string> = {}): Promise<Bench> {
     DATABASE_URL: database.url,
     PORT: '0',
     LOG_LEVEL: 'silent',
+    DATABASE_ACQUIRE_TIMEOUT_MS: '6000',
+    APPEND_QUEUE_TIMEOUT_MS: '6000',
     MIGRATIONS_OVER_HTTP: 'on',
     ANNALS_TOKENS: Object.entries(tokens)
       .map(([scope, token]) => `${scope}:${token}`)

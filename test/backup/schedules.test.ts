@@ -107,7 +107,8 @@ t.test('Of two services one runs what is due, the other takes over, and a missed
   // The lock goes with its connection.
   await runSql(
     store.url,
-    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'annals schedules%'`,
+    `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+     WHERE datname = current_database() AND application_name LIKE 'annals schedules%'`,
   )
   now = at('2026-01-03T11:10Z')
   await until(() => runs.length === 3)

@@ -35,7 +35,7 @@ interface Answer {
 }
 
 // A hang, not a speed: the machine may be busy.
-const HANG_MS = 5_000
+const HANG_MS = 30_000
 /** What is promised where the machine does nothing else. */
 export const PROMISED_MS = 1_000
 // A service with a limit on requests says when there is room again.

@@ -22,7 +22,7 @@ async function connected(test: Teardown, url: string): Promise<pg.Client> {
 }
 
 const up = (url: string, lines: string[] = [], schema = 'public') =>
-  new Migrator({ connectionString: url, schema, lockTimeoutMs: 5_000, log: (line) => lines.push(line) }).up()
+  new Migrator({ connectionString: url, schema, lockTimeoutMs: 30_000, log: (line) => lines.push(line) }).up()
 
 // The tables as a Composable Rust application makes them, by its first two migrations.
 const TABLES = `

@@ -159,7 +159,7 @@ t.test('A service that ends without a stop takes its server with it', async (t) 
   const host = await startHost(t, shared)
   host.child.stdin?.write('exit\n')
   await host.ended
-  for (let i = 0; i < 100 && isProcessAlive(host.answer.pid); i++) await sleep(50)
+  for (let i = 0; i < 1_000 && isProcessAlive(host.answer.pid); i++) await sleep(50)
   t.equal(isProcessAlive(host.answer.pid), false)
 })
 

@@ -174,7 +174,7 @@ t.test('Every text that is compared is one that the driver says', async (t) => {
       caught(connect(t, { host: '127.0.0.1', port: Number(new URL(url).port), user: 'annals', database: 'annals' })),
     'timeout expired': () => caught(connect(t, { connectionString: silent, connectionTimeoutMillis: 30 })),
     'timeout exceeded when trying to connect': async () => {
-      const pool = new pg.Pool({ connectionString: url, max: 1, connectionTimeoutMillis: 1_000 })
+      const pool = new pg.Pool({ connectionString: url, max: 1, connectionTimeoutMillis: 3_000 })
       const client = await pool.connect()
       const error = await caught(pool.connect())
       client.release()

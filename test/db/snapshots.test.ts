@@ -62,7 +62,7 @@ const plainly = (client: pg.Client, stream: string, version: number, hex: string
 
 /** The backend of a statement on snapshots that waits for a lock; one that was killed is seen for a while. */
 async function waitingBackend(watcher: pg.Client, killed: number[] = []): Promise<number> {
-  for (const until = Date.now() + 10_000; Date.now() < until; await sleep(5)) {
+  for (const until = Date.now() + 60_000; Date.now() < until; await sleep(5)) {
     const { rows } = await watcher.query(
       `SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND pid <> ALL($1)
          AND application_name = 'annals test of snapshots'`,

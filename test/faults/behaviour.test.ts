@@ -259,7 +259,7 @@ t.test('more appends than can wait are refused at once, and the others are store
   // All but the first and those that may wait are answered while the head is locked.
   let answered = 0
   for (const each of crowd) void each.then(() => answered++)
-  await until(() => answered >= 200, 20_000)
+  await until(() => answered >= 200)
   await blocker.end()
   const answers = await Promise.all(crowd)
   const codes = new Set(answers.map(({ status, body }) => (status === 201 ? '201' : String(body['code']))))

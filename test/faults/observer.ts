@@ -56,7 +56,7 @@ export class Observer {
     at: number,
     question: Question,
     isWanted: (answer: Answer) => boolean,
-    limitMs = 15_000,
+    limitMs = 60_000,
   ): Promise<number> {
     for (;;) {
       const found = this.since(at, question).find(isWanted)

@@ -16,11 +16,11 @@ export const SERVICE = {
   LOG_LEVEL: 'fatal',
   ...(!isContract && {
     DATABASE_CONNECT_TIMEOUT_MS: '1000',
-    DATABASE_ACQUIRE_TIMEOUT_MS: '800',
+    DATABASE_ACQUIRE_TIMEOUT_MS: '1500',
     DATABASE_LOCK_TIMEOUT_MS: '600',
     DATABASE_STATEMENT_TIMEOUT_MS: '1200',
     DATABASE_QUERY_TIMEOUT_MS: '1800',
-    APPEND_QUEUE_TIMEOUT_MS: '1000',
+    APPEND_QUEUE_TIMEOUT_MS: '2500',
     REQUEST_TIMEOUT_MS: '2800',
   }),
 }
@@ -154,7 +154,7 @@ export async function checkFeed(t: Test, url: string, ids: Iterable<string>, fol
     'nothing lost',
   )
   if (follower === undefined) return
-  await until(() => follower.positions.length >= events.length, 20_000)
+  await until(() => follower.positions.length >= events.length)
   t.same(
     follower.positions,
     events.map(({ position }) => position),

@@ -1,7 +1,7 @@
 // Who may do what. The table below is what the contract says; it is compared with the routes that really are there.
 
 import { createHash } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { RouteOptions } from 'fastify'
@@ -12,6 +12,7 @@ import { digestOf, Tokens } from '../../src/http/tokens.ts'
 import { openLog } from '../../src/logger.ts'
 import { startService } from '../../src/service.ts'
 import { buildTestApp, startTestApp } from '../support/app.ts'
+import { until } from '../support/service.ts'
 
 const TOKENS = {
   read: 'read-token-0123456789',
@@ -268,24 +269,26 @@ t.test('the file of tokens is taken up when it changes, and survives a bad edit'
   const folder = mkdtempSync(join(tmpdir(), 'annals-tokens-'))
   t.teardown(() => rmSync(folder, { recursive: true }))
   const file = join(folder, 'tokens')
-  writeFileSync(file, `# who\n\nread:${TOKENS.read}\n`)
+  // In one step, so that nobody reads half of it.
+  const write = (text: string) => {
+    writeFileSync(`${file}.new`, text)
+    renameSync(`${file}.new`, file)
+  }
+  write(`# who\n\nread:${TOKENS.read}\n`)
   const tokens = new Tokens({ file, list: `metrics:${TOKENS.metrics}` })
   t.teardown(() => tokens.close())
   const lines: string[] = []
   tokens.watch({ info: (_, message) => lines.push(message), error: (_, message) => lines.push(message) }, 20)
-  const until = async (isTrue: () => boolean) => {
-    for (let i = 0; i < 100 && !isTrue(); i++) await new Promise((resolve) => setTimeout(resolve, 20))
-  }
   const grantOf = (token: string) => tokens.holderOf(digestOf(token))?.grant ?? new Set()
   t.same([...grantOf(TOKENS.read)], ['read'])
 
-  writeFileSync(file, `append:${TOKENS.append}\nread+metrics:${TOKENS.read}\r\n`)
+  write(`append:${TOKENS.append}\nread+metrics:${TOKENS.read}\r\n`)
   await until(() => grantOf(TOKENS.append).size > 0)
   t.same([...grantOf(TOKENS.append)], ['append'])
   t.same([...grantOf(TOKENS.read)], ['read', 'metrics'])
   t.match(lines.at(-1), /was taken up/)
 
-  writeFileSync(file, `append:${TOKENS.append}\nnonsense\n`)
+  write(`append:${TOKENS.append}\nnonsense\n`)
   await until(() => lines.length === 2)
   t.match(lines.at(-1), /could not be taken up/)
   t.same([...grantOf(TOKENS.append)], ['append'], 'the tokens stay as they were')
@@ -294,7 +297,7 @@ t.test('the file of tokens is taken up when it changes, and survives a bad edit'
   await until(() => lines.length === 3)
   t.same([...grantOf(TOKENS.append)], ['append'], 'a file that is gone changes nothing')
 
-  writeFileSync(file, '')
+  write('')
   await until(() => grantOf(TOKENS.append).size === 0)
   t.same([...grantOf(TOKENS.append)], [], 'an empty file revokes all of its tokens')
   t.same([...grantOf(TOKENS.metrics)], ['metrics'], 'and none of the others')

@@ -21,7 +21,7 @@ async function finished(url: string, id: unknown): Promise<Record<string, unknow
   await until(async () => {
     job = (await ask(`${url}/jobs/${id}`)).body
     return job['state'] !== 'running'
-  }, 30_000)
+  })
   return job
 }
 
@@ -90,7 +90,7 @@ t.test('One job works at a time, and ends in order with the service', async (t) 
   const folder = join(testFolder(t), 'backups')
   const service = await spawnService(t, { DATABASE_URL: database, BACKUP_DIR: folder })
   const { url } = service
-  await until(async () => (await ask(`${url}/health/ready`)).status === 200, 15_000, service)
+  await until(async () => (await ask(`${url}/health/ready`)).status === 200, 60_000, service)
   const holder = new pg.Client({ connectionString: database })
   await holder.connect()
   t.teardown(() => holder.end())

@@ -135,7 +135,7 @@ export interface RawAnswer {
   text: string
 }
 
-const FIRST_BYTE_MS = 3_000
+const FIRST_BYTE_MS = 10_000
 
 /**
  * Sends bytes as they are and reads until the other side closes, or nothing came for `idleMs`.
@@ -150,7 +150,12 @@ export async function sendRaw(port: number, chunks: string | (string | Buffer)[]
       resolve(Buffer.concat(received).toString('latin1'))
     }
     // The first byte may take longer on a busy machine; what follows it comes at once.
-    socket.setTimeout(Math.max(idleMs, FIRST_BYTE_MS), finish)
+    socket.setTimeout(Math.max(idleMs, FIRST_BYTE_MS))
+    // Where this process stood still, what came meanwhile is read before it counts as idle.
+    socket.on('timeout', () => {
+      const { length } = received
+      setImmediate(() => received.length === length && finish())
+    })
     socket.on('data', (chunk) => {
       received.push(chunk)
       socket.setTimeout(idleMs)

@@ -40,7 +40,8 @@ export function testBinaries(version = process.env['TEST_POSTGRES']): { binaries
 export function testFolder(t: Teardown): string {
   const folder = mkdtempSync(join(tmpdir(), 'annals-test-'))
   chmodSync(folder, 0o755)
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  // Again where a process that is about to end wrote one more file.
+  t.teardown(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }))
   return folder
 }
 

@@ -12,7 +12,14 @@ import type { Teardown } from './postgres.ts'
 
 type Environment = Record<string, string>
 
-const QUICK: Environment = { PORT: '0', DATABASE_MAX_CONNECTIONS: '4', SHUTDOWN_TIMEOUT_MS: '3000' }
+const QUICK: Environment = {
+  PORT: '0',
+  DATABASE_MAX_CONNECTIONS: '4',
+  SHUTDOWN_TIMEOUT_MS: '3000',
+  // On a machine that has other things to do requests wait for longer, and nobody would be helped by a refusal.
+  DATABASE_ACQUIRE_TIMEOUT_MS: '6000',
+  APPEND_QUEUE_TIMEOUT_MS: '6000',
+}
 
 /** Time-outs for tests in which something hangs. */
 export const QUICK_LADDER: Environment = {
@@ -98,10 +105,10 @@ export async function spawnService(t: Teardown, env: Environment, cwd?: string):
   return { ...child, url: (JSON.parse(line) as { url: string }).url }
 }
 
-/** Polls until `isTrue` says so. @throws after `deadlineMs`, or when the child ended */
+/** Polls until `isTrue` says so. @throws after `deadlineMs`, which is a hang on any machine, or when the child ended */
 export async function until(
   isTrue: () => boolean | Promise<boolean>,
-  deadlineMs = 10_000,
+  deadlineMs = 60_000,
   child?: Pick<Child, 'process' | 'stderr'>,
 ): Promise<void> {
   const deadlineAt = performance.now() + deadlineMs
