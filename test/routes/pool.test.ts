@@ -155,7 +155,12 @@ t.test('Bad parameters and missing rights are refused', async (t) => {
 
 t.test('Metrics say the same, with a bucket at 0.1 s, and don’t need the database', async (t) => {
   await cluster.kill()
-  const text = await exposition(registry, 'prometheus')
+  let text = ''
+  // What is taken for a moment is counted as acquired, and not yet as used.
+  await until(async () => {
+    text = await exposition(registry, 'prometheus')
+    return pool.stats().used === 0
+  })
   const value = (series: string) =>
     Number(
       text
@@ -181,12 +186,13 @@ t.test('Metrics say the same, with a bucket at 0.1 s, and don’t need the datab
 
 t.test('It answers without a database too', async (t) => {
   await t.rejects(pool.query('SELECT 1'))
-  // Connections that were idle when the server went are taken for a moment, to find out that they are dead.
-  await until(() => pool.stats().used === 0)
-  const { status, body } = await get('/pool')
-  t.equal(status, 200)
-  t.match(body, { used: 0, server: null })
-  t.ok(body.errors > 0)
+  // Now and then one is taken for a moment: to find out that it is dead, or to have the minimum again.
+  await until(async () => {
+    const { status, body } = await get('/pool')
+    t.match([status, body.server], [200, null])
+    t.ok(body.errors > 0)
+    return body.used === 0
+  })
   const sizing = await get('/pool/sizing?requests_per_second=10&hold_ms=5&request_ms=10')
   t.match(sizing, { status: 200, body: { server_limit: null, recommended: 6 } })
 })

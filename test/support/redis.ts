@@ -58,7 +58,7 @@ function redisOn(port: number, password: string, folder: string): TestRedis {
     async kill() {
       const killed = child
       child = undefined
-      if (killed === undefined || killed.exitCode !== null) return
+      if (killed === undefined || killed.exitCode !== null || killed.signalCode !== null) return
       const ended = once(killed, 'exit')
       killed.kill('SIGKILL')
       await ended
