@@ -108,11 +108,12 @@ function difference(seen: string[], all: string[]): string | undefined {
   return `${seen.length} of ${all.length}; at ${at} it was ${seen[at]}, not ${all[at]}`
 }
 
-async function poll(service: Service, wait: string, isStopped: () => boolean): Promise<string[]> {
+/** It ends with the first empty page that was asked for when nothing more could be written. */
+async function poll(service: Service, wait: string, isWritten: () => boolean): Promise<string[]> {
   const seen: string[] = []
   let next = `/events?limit=100${wait}`
   for (;;) {
-    const last = isStopped()
+    const last = isWritten()
     const response = await fetch(service.url + next)
     if (response.status !== 200) {
       await sleep(20)
@@ -129,6 +130,7 @@ t.test('every kind of reader sees the same feed while writers conflict and backe
   const { url, client } = await database(t)
   const [service, other] = [await start(t, url), await start(t, url)] as const
   let isOver = false
+  let isWritten = false
   const statuses = new Map<number, number>()
   const writer = async (i: number) => {
     for (let n = 0; !isOver; n++) {
@@ -155,11 +157,12 @@ t.test('every kind of reader sees the same feed while writers conflict and backe
     // Fewer characters than fifty events have.
     new Reader(service, 'sse', () => Math.random() * 10_000),
   ]
-  const polls = [poll(service, '', () => isOver), poll(other, '&wait=1', () => isOver)]
+  const polls = [poll(service, '', () => isWritten), poll(other, '&wait=1', () => isWritten)]
   const writing = Promise.all([...Array.from({ length: 32 }, (_, i) => writer(i)), killer()])
   await sleep(SECONDS * 1000)
   isOver = true
   await writing
+  isWritten = true
   const polled = await Promise.all(polls)
   const { rows } = await client.query('select position, event_id from events order by position')
   const all = rows.map(({ position, event_id }) => `${position} ${event_id}`)
