@@ -1,7 +1,6 @@
 // The statement that appends a batch: requests go in, an answer per condition comes out.
 // What it does inside is in migrations/0010_append_batch.sql; one event alone may go by append-one.ts.
 
-import type { CustomTypesConfig } from 'pg'
 import { BinaryArray } from './binary-array.ts'
 import type { AppendRequest, ExpectedVersion, PreparedEvent } from './event-log.ts'
 import type { Statement } from './read-events.ts'
@@ -117,7 +116,7 @@ export class AppendBatch {
     return { name: BATCH_STATEMENT, text: this.#text, values }
   }
 
-  /** The answer to the last statement; its row in row mode `array`, with {@link AS_TEXT}. */
+  /** The answer to the last statement; its row as text. */
   answer(row: (string | null)[]): BatchAnswer {
     const [createdAt, headBefore, versions, status, currentVersion, firstVersion, firstPosition] = row
     if (typeof status !== 'string') {
@@ -205,8 +204,5 @@ const isConditional = ({ appends, checks }: AppendRequest): boolean =>
 export const bytesOf = ({ data, metadata }: PreparedEvent): number => data.length + (metadata?.length ?? 0)
 
 const codeOf = (expected: ExpectedVersion): number => (expected === 'any' ? -1 : expected === 'exists' ? -2 : expected)
-
-/** Leaves results as the text that PostgreSQL sent: pg's own array parser is slower than all the rest of an answer. */
-export const AS_TEXT: CustomTypesConfig = { getTypeParser: () => (value: unknown) => value }
 
 const readInts = (text: string): number[] => (text === '{}' ? [] : text.slice(1, -1).split(',').map(Number))

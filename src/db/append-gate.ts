@@ -230,7 +230,7 @@ export class AppendGate<Answer> {
       }
     }
     this.#queue = left === undefined ? this.#queue.slice(index) : left.concat(this.#queue.slice(index))
-    return { ...toBatch(batch), sentAt: performance.now(), events, bytes }
+    return { waiting: batch, requests: requestsOf(batch), sentAt: performance.now(), events, bytes }
   }
 
   /** Sends the batch, and resolves to what tells its requests. */
@@ -251,7 +251,8 @@ export class AppendGate<Answer> {
       // The content of one request may have caused it: its neighbours must not pay for it.
       if (batch.length > 1 && error instanceof AppError && isUnexpected(error)) {
         const outcomes: (() => void)[] = []
-        for (const waiting of batch) outcomes.push(await this.#outcome(toBatch([waiting])))
+        for (const waiting of batch)
+          outcomes.push(await this.#outcome({ waiting: [waiting], requests: [waiting.request] }))
         return () => {
           for (const answer of outcomes) answer()
         }
@@ -292,10 +293,7 @@ export class AppendGate<Answer> {
 export const outcomeUnknown = (cause?: unknown): AppError =>
   new AppError('commit_outcome_unknown', 'The database did not say whether the events were stored.', { cause })
 
-const toBatch = <Answer>(waiting: Waiting<Answer>[]) => ({
-  waiting,
-  requests: waiting.map(({ request }) => request),
-})
+const requestsOf = <Answer>(waiting: Waiting<Answer>[]): AppendRequest[] => waiting.map(({ request }) => request)
 
 const overloaded = (detail: string): AppError => new AppError('overloaded', detail)
 

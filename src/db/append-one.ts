@@ -55,7 +55,7 @@ export function loneStatement(schema: string, { streamId, expectedVersion, event
   }
 }
 
-/** Row of {@link loneStatement} in row mode `array`, as text. */
+/** Row of {@link loneStatement} as text. */
 export function readLoneAnswer([createdAt, version, position]: string[]): BatchAnswer {
   return {
     createdAt: createdAt as string,

@@ -3,13 +3,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { PoolClient } from 'pg'
 import type { AppError } from '../errors.ts'
-import { AppendBatch, AS_TEXT, type BatchAnswer, type BatchOptions } from './append-events.ts'
+import { AppendBatch, type BatchAnswer, type BatchOptions } from './append-events.ts'
 import { type BatchSender, outcomeUnknown } from './append-gate.ts'
 import { AppendLines, type Line } from './append-lines.ts'
 import { loneAppend, loneStatement, readLoneAnswer } from './append-one.ts'
 import { idsOf, readOutcome, requestsWithStoredIds } from './append-outcomes.ts'
 import type { AppendOutcome, AppendRequest, StreamAppend } from './event-log.ts'
-import { arrayQuery } from './event-reader.ts'
+import { OneRowQuery } from './one-row-query.ts'
 import { isConnectionFailure, isSerializationFailure, isSurelyNotApplied, translatePgError } from './pg-errors.ts'
 import type { MeasuredPool } from './pool.ts'
 import { type Statement, storedEventsStatement } from './read-events.ts'
@@ -127,8 +127,8 @@ export class AppendSender implements BatchSender<GateAnswer> {
 
   async #executeBatch(line: Line, requests: AppendRequest[], options: BatchOptions): Promise<BatchAnswer> {
     const batch = this.#batches.pop() ?? new AppendBatch(this.#options.schema)
-    const rows = await this.#textRows(line.client, batch.statement(requests, options))
-    const answer = batch.answer(rows[0] as string[])
+    const row = await this.#row(line.client, batch.statement(requests, options))
+    const answer = batch.answer(row as string[])
     this.#batches.push(batch)
     return answer
   }
@@ -137,7 +137,7 @@ export class AppendSender implements BatchSender<GateAnswer> {
   // time-out, which is the session's everywhere else.
   async #executeLone(client: PoolClient, append: StreamAppend): Promise<BatchAnswer | undefined> {
     try {
-      const [row] = await this.#textRows(client, loneStatement(this.#options.schema, append))
+      const row = await this.#row(client, loneStatement(this.#options.schema, append))
       return row === undefined ? undefined : readLoneAnswer(row)
     } catch (error) {
       if (isUniqueViolation(error)) return undefined
@@ -145,9 +145,14 @@ export class AppendSender implements BatchSender<GateAnswer> {
     }
   }
 
-  async #textRows(client: PoolClient, statement: Statement): Promise<string[][]> {
-    const { rows } = await client.query({ ...arrayQuery(this.#pool, statement), types: AS_TEXT })
-    return rows as string[][]
+  async #row(client: PoolClient, statement: Statement): Promise<string[] | undefined> {
+    const { isPooled, options } = this.#pool
+    const query = new OneRowQuery(
+      isPooled ? { text: statement.text, values: statement.values } : statement,
+      options.queryTimeoutMs,
+    )
+    client.query(query)
+    return (await query.row) as string[] | undefined
   }
 
   /** Gives the connection back. */

@@ -3,16 +3,7 @@
 import type pg from 'pg'
 import type { Statement } from './read-events.ts'
 import { divertRows, type RowReceiver } from './row-tap.ts'
-
-/** The part of pg's connection that is used here; `@types/pg` leaves its messages out. */
-interface Wire {
-  stream: { cork(): void; uncork(): void }
-  parsedStatements: Record<string, string | undefined>
-  parse(message: { name: string; text: string }): void
-  bind(message: { statement: string; values: unknown[]; binary: boolean }): void
-  execute(message: object): void
-  sync(): void
-}
+import { sendStatement } from './send-statement.ts'
 
 /** `pg` calls its methods, and the tap gives it the rows. */
 export class RowsQuery implements RowReceiver {
@@ -44,14 +35,7 @@ export class RowsQuery implements RowReceiver {
 
   submit(connection: pg.Connection): void {
     divertRows(connection, this)
-    const wire = connection as unknown as Wire
-    const { name, text, values } = this
-    wire.stream.cork()
-    if (wire.parsedStatements[name] === undefined) wire.parse({ name, text })
-    wire.bind({ statement: name, values, binary: true })
-    wire.execute({})
-    wire.sync()
-    wire.stream.uncork()
+    sendStatement(connection, this, { binary: true })
   }
 
   row(data: Buffer, start: number): void {
