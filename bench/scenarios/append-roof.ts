@@ -19,8 +19,17 @@ export const appendRoof: Scenario = {
           streams: RANDOM_STREAMS,
           firstSerial: FIRST_SERIAL,
         } as const
-        const load = await runLoad({ port: roof.port, connections: 256, warmUpSeconds: 0.5, seconds, work })
-        return { per_second: load.answers / load.seconds, p50_ms: load.p50Ms, generator_cores: load.generatorCores }
+        let node = 0
+        const load = await runLoad({ port: roof.port, connections: 256, warmUpSeconds: 0.5, seconds, work }, () => {
+          node = roof.processorSeconds()
+        })
+        node = roof.processorSeconds() - node
+        return {
+          per_second: load.answers / load.seconds,
+          p50_ms: load.p50Ms,
+          node_us: (node / load.answers) * 1e6,
+          generator_cores: load.generatorCores,
+        }
       },
     })
     await store.check()
