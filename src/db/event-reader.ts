@@ -249,7 +249,7 @@ const USUAL_LINE_BYTES = 512
 const USUAL_PAGE_BYTES = 16 * 1024
 
 /** A statement whose rows come as arrays. Prepared ones belong to a session, which a pooler in transaction mode ends. */
-export function arrayQuery({ isPooled }: MeasuredPool, { name, text, values }: Statement): QueryArrayConfig {
+function arrayQuery({ isPooled }: MeasuredPool, { name, text, values }: Statement): QueryArrayConfig {
   return name !== undefined && !isPooled ? { name, text, values, rowMode: 'array' } : { text, values, rowMode: 'array' }
 }
 
