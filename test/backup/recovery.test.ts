@@ -256,8 +256,8 @@ t.test('Recovery to a moment, and a base backup that was damaged', { skip: isDeb
   const shut = newFolder(t)
   await recover({ ...order, folder: shut, target: readTarget({ lsn }), onTarget: 'shutdown' }, context())
   const { evidence } = await failure(startDebianOn(t, shut))
-  // The second is what it says to who asks meanwhile whether it is there yet.
-  const said = /shutdown at recovery target|database system is shutting down/
+  // The others are what it says to who asks meanwhile whether it is there yet.
+  const said = /shutdown at recovery target|database system is shutting down|canceling authentication due to timeout/
   t.match(evidence.join('\n'), said, 'a server that is started on it shuts down there')
   appendFileSync(join(shut, 'postgresql.auto.conf'), `recovery_target_action = 'promote'\n`)
   const promoted = await startDebianOn(t, shut)
