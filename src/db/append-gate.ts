@@ -230,7 +230,7 @@ export class AppendGate<Answer> {
       }
     }
     this.#queue = left === undefined ? this.#queue.slice(index) : left.concat(this.#queue.slice(index))
-    return { waiting: batch, requests: requestsOf(batch), sentAt: performance.now(), events, bytes }
+    return { waiting: batch, requests: batch.map(({ request }) => request), sentAt: performance.now(), events, bytes }
   }
 
   /** Sends the batch, and resolves to what tells its requests. */
@@ -292,8 +292,6 @@ export class AppendGate<Answer> {
 /** 503 `commit_outcome_unknown`: the batch was sent, and nothing could be learned of it in time. */
 export const outcomeUnknown = (cause?: unknown): AppError =>
   new AppError('commit_outcome_unknown', 'The database did not say whether the events were stored.', { cause })
-
-const requestsOf = <Answer>(waiting: Waiting<Answer>[]): AppendRequest[] => waiting.map(({ request }) => request)
 
 const overloaded = (detail: string): AppError => new AppError('overloaded', detail)
 

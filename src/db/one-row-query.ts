@@ -1,6 +1,6 @@
-// A statement that answers one row or none, as a query of `pg`. What `pg` does for any statement that it may be given takes
-// as long as the rest of a lone append in this process: a copy of the settings, a description of the row from the server,
-// parsers by type, and errors that know who called.
+// A statement that answers one row or none, as a query of `pg`. It leaves out what `pg` does for any statement that it may be
+// given: a copy of the settings, a description of the row from the server, parsers by type, and errors that know who called.
+// What that is worth is in docs/decisions/0011-append-gate.md.
 
 import pg from 'pg'
 import type { Statement } from './read-events.ts'

@@ -259,6 +259,8 @@ t.test('Recovery to a moment, and a base backup that was damaged', { skip: isDeb
   // The others are what it says to who asks meanwhile whether it is there yet.
   const said = /shutdown at recovery target|database system is shutting down|canceling authentication due to timeout/
   t.match(evidence.join('\n'), said, 'a server that is started on it shuts down there')
+  const state = execFileSync(join(DEBIAN_BIN, 'pg_controldata'), [shut], { env: { LC_ALL: 'C' }, encoding: 'utf8' })
+  t.match(state, /^Database cluster state: +shut down in recovery$/m, 'in order')
   appendFileSync(join(shut, 'postgresql.auto.conf'), `recovery_target_action = 'promote'\n`)
   const promoted = await startDebianOn(t, shut)
   t.same(await lastOf(promoted.url), { 'order-123': 55, other: 10, later: 3 }, 'and can go on')
