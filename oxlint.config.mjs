@@ -24,6 +24,9 @@ const WHY = {
   storeIsFollowed: 'The store is followed; it does not know by whom.',
   backupIsNoServer: 'A backup knows stores and files; what asks for it over HTTP or shows it is above it.',
   storeIsBackedUp: 'The store is backed up; it does not know by what.',
+  connectionsCarry: 'A connection carries statements; which ones is the business of the rooms above it.',
+  embeddedIsAServer: 'The PostgreSQL that comes along is a server: it knows folders and processes, and no store.',
+  appendsAndReadsAreBelow: 'Consumers and snapshots stand on appends and reads, which know neither.',
   noHttpBehind: 'What is behind the HTTP service knows nothing of HTTP; src/service.ts joins the two.',
   libraryIsNoServer: 'A program that uses the library must not load an HTTP server.',
   rateLimitCounts: 'src/rate-limit counts tokens by a key; src/http says whose key it is, and answers.',
@@ -50,8 +53,23 @@ const packages = (names, message) => ({ regex: `^(${names})(/|$)`, message })
 const outermost = [to('main', WHY.main), to('index', WHY.index)]
 const aboveApp = [...outermost, to('cli', WHY.cli), to('service', WHY.service), to('backend', WHY.backend)]
 const aboveParts = [...aboveApp, to('app', WHY.app)]
+/** Rooms of src/db, for imports from another room of it. */
+const rooms = (names, message) => ({ regex: String.raw`^\.\./(${names})/`, message })
 const noSql = packages('pg|pg-[a-z-]+|kysely', WHY.sql)
 const noPrometheus = packages('prom-client', WHY.promClient)
+
+/** What no room of src/db may import. */
+const inDb = [
+  ...aboveParts,
+  to('routes', WHY.storeKnowsNoHttp),
+  to('http', WHY.storeKnowsNoHttp),
+  to('contract', WHY.storeIsHandedChecked),
+  to('follow', WHY.storeIsFollowed),
+  to('backup', WHY.storeIsBackedUp),
+  packages('fastify|@fastify', WHY.storeKnowsNoHttp),
+  to('metrics', WHY.storeReports),
+  noPrometheus,
+]
 
 /** Files and what they may not import; of two rows that match a file the last one holds. */
 const LAYERS = {
@@ -99,16 +117,18 @@ const LAYERS = {
     to('db', WHY.metricsListen, types),
     noSql,
   ],
-  'src/db/**': [
-    ...aboveParts,
-    to('routes', WHY.storeKnowsNoHttp),
-    to('http', WHY.storeKnowsNoHttp),
-    to('contract', WHY.storeIsHandedChecked),
-    to('follow', WHY.storeIsFollowed),
-    to('backup', WHY.storeIsBackedUp),
-    packages('fastify|@fastify', WHY.storeKnowsNoHttp),
-    to('metrics', WHY.storeReports),
-    noPrometheus,
+  'src/db/**': inDb,
+  'src/db/{connections,protocol}/**': [
+    ...inDb,
+    rooms('append|backup|consumers|embedded|in-memory|integrity|read|snapshots', WHY.connectionsCarry),
+  ],
+  'src/db/embedded/**': [
+    ...inDb,
+    rooms('append|backup|connections|consumers|in-memory|integrity|migrations|read|snapshots', WHY.embeddedIsAServer),
+  ],
+  'src/db/{append,read}/**': [
+    ...inDb,
+    rooms('backup|consumers|in-memory|integrity|migrations|snapshots', WHY.appendsAndReadsAreBelow),
   ],
   'src/follow/**': [
     ...aboveParts,
@@ -219,7 +239,12 @@ export default {
       rules: { 'oxc/no-barrel-file': ['error', { threshold: 0 }] },
     },
     {
-      files: ['src/cli/**', 'src/config.ts', 'src/db/postmaster.ts', 'src/backup/postgres-tools/environment.ts'],
+      files: [
+        'src/cli/**',
+        'src/config.ts',
+        'src/db/embedded/postmaster.ts',
+        'src/backup/postgres-tools/environment.ts',
+      ],
       rules: { 'eslint/no-restricted-properties': ['error', ...exitOnlyInMain] },
     },
     { files: ['src/main.ts'], rules: { 'eslint/no-restricted-properties': 'off' } },

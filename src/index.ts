@@ -1,13 +1,13 @@
 // The library: what `import … from 'annals'` gives.
 
 import { loadSettings } from './config.ts'
-import { runMigrations } from './db/migrator.ts'
+import { MeasuredPool } from './db/connections/pool.ts'
+import { applicationName, poolOptions } from './db/connections/pool-options.ts'
+import { WakeUpListener } from './db/connections/wake-up-listener.ts'
+import { runMigrations } from './db/migrations/migrator.ts'
 import { translatePgError } from './db/pg-errors.ts'
-import { MeasuredPool } from './db/pool.ts'
-import { applicationName, poolOptions } from './db/pool-options.ts'
 import { eventLogOptions, PostgresEventLog, UNOBSERVED } from './db/postgres-event-log.ts'
-import { PostgresSnapshots } from './db/snapshots.ts'
-import { WakeUpListener } from './db/wake-up-listener.ts'
+import { PostgresSnapshots } from './db/snapshots/snapshots.ts'
 import { FeedTail } from './follow/feed-tail.ts'
 import { EventStore } from './library.ts'
 import { VERSION } from './version.ts'

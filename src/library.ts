@@ -15,9 +15,9 @@ import type {
   StreamAppend,
   StreamInfo,
 } from './db/event-log.ts'
-import { InMemoryEventLog } from './db/in-memory-event-log.ts'
-import { InMemorySnapshots } from './db/in-memory-snapshots.ts'
-import type { SnapshotStore } from './db/snapshot-store.ts'
+import { InMemoryEventLog } from './db/in-memory/in-memory-event-log.ts'
+import { InMemorySnapshots } from './db/in-memory/in-memory-snapshots.ts'
+import type { SnapshotStore } from './db/snapshots/snapshot-store.ts'
 import { AppError } from './errors.ts'
 import { FeedTail } from './follow/feed-tail.ts'
 import { FollowHub } from './follow/follow-hub.ts'

@@ -2,7 +2,7 @@
 
 import t from 'tap'
 import { loadSettings } from '../src/config.ts'
-import { runMigrations } from '../src/db/migrator.ts'
+import { runMigrations } from '../src/db/migrations/migrator.ts'
 import { openLog } from '../src/logger.ts'
 import { startService } from '../src/service.ts'
 import { CORPUS } from './bad-input/corpus.ts'

@@ -10,7 +10,7 @@ import { type Acknowledged, checkStore } from '../bench/harness/check-store.ts'
 import { dataSql, FIRST_SERIAL } from '../bench/harness/events.ts'
 import { markdown, type Result, resultOf } from '../bench/harness/results.ts'
 import { Rounds, spreadOf } from '../bench/harness/statistics.ts'
-import { runMigrations } from '../src/db/migrator.ts'
+import { runMigrations } from '../src/db/migrations/migrator.ts'
 import { createTestDatabase } from './support/postgres.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')

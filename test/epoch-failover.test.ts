@@ -2,7 +2,7 @@
 
 import t from 'tap'
 import { type AnnalsError, createClient } from '../src/client/client.ts'
-import { runMigrations } from '../src/db/migrator.ts'
+import { runMigrations } from '../src/db/migrations/migrator.ts'
 import { startStandby } from './faults/servers.ts'
 import { runSql, startTestCluster } from './support/postgres.ts'
 import { startTestService, until } from './support/service.ts'

@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import t from 'tap'
 import { type AnnalsError, createClient, type StoredEvent } from '../src/client/client.ts'
-import { runMigrations } from '../src/db/migrator.ts'
+import { runMigrations } from '../src/db/migrations/migrator.ts'
 import { createTestDatabase, runSql } from './support/postgres.ts'
 import { ask, startTestService, until } from './support/service.ts'
 

@@ -140,6 +140,12 @@ const WRONG_ARROWS: [string, string, string][] = [
   ['db/x', '@fastify/swagger', 'The store does not know HTTP'],
   ['db/x', '../metrics/registry.ts', 'The store reports to its observers'],
   ['db/x', '../contract/append-body.ts', 'The store is handed values'],
+  ['db/connections/x', '../append/append-gate.ts', 'A connection carries statements'],
+  ['db/connections/x', '../../routes/events.ts', 'The store does not know HTTP'],
+  ['db/protocol/x', '../read/event-rows.ts', 'A connection carries statements'],
+  ['db/embedded/x', '../connections/pool.ts', 'The PostgreSQL that comes along is a server'],
+  ['db/append/x', '../consumers/consumers.ts', 'Consumers and snapshots stand on appends and reads'],
+  ['db/read/x', '../snapshots/snapshots.ts', 'Consumers and snapshots stand on appends and reads'],
   ['contract/x', '../routes/events.ts', 'src/contract checks and shapes values'],
   ['contract/x', '../http/edge.ts', 'src/contract checks and shapes values'],
   ['contract/x', '../metrics/registry.ts', 'src/contract checks and shapes values'],
@@ -238,6 +244,10 @@ const ALLOWED: [string, string][] = [
     "import pg from 'pg'\nimport { sql } from 'kysely'\nimport { c } from '../config.ts'\nexport const x = [pg, sql, c]",
   ],
   [
+    'db/append/ok',
+    "import { pool } from '../pool.ts'\nimport { read } from '../read/read.ts'\nexport const x = [pool, read]",
+  ],
+  [
     'metrics/ok',
     "import { Registry } from 'prom-client'\nimport type { Pool } from '../db/pool.ts'\nexport const x: Pool = Registry",
   ],
@@ -246,6 +256,7 @@ const ALLOWED: [string, string][] = [
 t.test('the lint gate refuses every wrong arrow and every forgotten promise, and says why', async (t) => {
   const files: Record<string, string> = {
     'src/db/pool.ts': 'export const pool = 1\nexport type Pool = unknown\n',
+    'src/db/read/read.ts': 'export const read = 1\n',
     'src/routes/schemas.ts': 'export const s = 1\n',
     'src/routes/events.ts': 'export const events = 1\n',
     'test/ok.test.ts': "import t from 'tap'\nt.test('tap waits for it', async (t) => t.ok(1))\n",
@@ -280,7 +291,8 @@ t.test('the lint gate refuses every wrong arrow and every forgotten promise, and
     said('test/forgotten.test.ts').some(({ message }) => message.startsWith('Promises must be awaited')),
     'tests too',
   )
-  for (const path of ['src/routes/ok.ts', 'src/db/ok.ts', 'src/metrics/ok.ts', 'test/ok.test.ts', 'src/cli/serve.ts']) {
+  const innocent = ['routes/ok', 'db/ok', 'db/append/ok', 'metrics/ok', 'cli/serve'].map((file) => `src/${file}.ts`)
+  for (const path of [...innocent, 'test/ok.test.ts']) {
     t.strictSame(said(path), [], `${path} may do what it does`)
   }
 })

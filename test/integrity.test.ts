@@ -6,7 +6,7 @@ import t from 'tap'
 import { createClient } from '../src/client/client.ts'
 import { INTEGRITY_RULES, type IntegrityFinding, type IntegrityRule } from '../src/db/integrity/finding.ts'
 import { verifyStore } from '../src/db/integrity/verify-store.ts'
-import { runMigrations } from '../src/db/migrator.ts'
+import { runMigrations } from '../src/db/migrations/migrator.ts'
 import { startTestCluster } from './support/postgres.ts'
 import { ask, spawnAnnals, startTestService } from './support/service.ts'
 

@@ -3,7 +3,7 @@
 
 import pg from 'pg'
 import t from 'tap'
-import { runMigrations } from '../src/db/migrator.ts'
+import { runMigrations } from '../src/db/migrations/migrator.ts'
 import type { Service } from '../src/service.ts'
 import { isPgBouncerAbsent, type PgBouncer, startPgBouncer } from './support/pgbouncer.ts'
 import { createTestDatabase, type Teardown } from './support/postgres.ts'

@@ -1,7 +1,7 @@
 // The service as a whole against real PostgreSQL: there, away, hung, newer.
 
 import t from 'tap'
-import { runMigrations } from '../src/db/migrator.ts'
+import { runMigrations } from '../src/db/migrations/migrator.ts'
 import { createTestDatabase, runSql, startTestCluster } from './support/postgres.ts'
 import { appendTo, ask, QUICK_LADDER, startTestService, until } from './support/service.ts'
 

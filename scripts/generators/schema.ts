@@ -4,9 +4,9 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
-import { startEmbeddedPostgres } from '../../src/db/embedded-postgres.ts'
-import { Migrator } from '../../src/db/migrator.ts'
-import { describeSchema } from '../../src/db/schema-description.ts'
+import { startEmbeddedPostgres } from '../../src/db/embedded/embedded-postgres.ts'
+import { Migrator } from '../../src/db/migrations/migrator.ts'
+import { describeSchema } from '../../src/db/migrations/schema-description.ts'
 
 /** `migrations/schema.json`. */
 export async function schemaDescription(): Promise<string> {

@@ -2,8 +2,8 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
-import { MigrationError } from '../db/migration-error.ts'
-import { type Migrator, refuseUnusable } from '../db/migrator.ts'
+import { MigrationError } from '../db/migrations/migration-error.ts'
+import { type Migrator, refuseUnusable } from '../db/migrations/migrator.ts'
 import { isConnectionFailure } from '../db/pg-errors.ts'
 import type { Settings } from '../settings.ts'
 import type { Connected } from './connected.ts'

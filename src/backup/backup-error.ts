@@ -1,4 +1,4 @@
-import { MigrationError } from '../db/migration-error.ts'
+import { MigrationError } from '../db/migrations/migration-error.ts'
 
 /**
  * `not_found`: there is no such backup. `refused`: it was not begun, and nothing changed. `locked`: another job runs on

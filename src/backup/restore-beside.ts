@@ -14,7 +14,7 @@ import {
 import type { StoreAddress } from '../db/backup/store-connection.ts'
 import { STORE_TABLES } from '../db/backup/store-tables.ts'
 import { bringConsumersBack, dropSnapshotsAhead, lockStore, setHead, settleStore } from '../db/backup/write-store.ts'
-import { compareSchemas, describeSchema } from '../db/schema-description.ts'
+import { compareSchemas, describeSchema } from '../db/migrations/schema-description.ts'
 import { BackupError } from './backup-error.ts'
 import { momentOf } from './backup-id.ts'
 import { compareContents } from './compare-contents.ts'

@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto'
 import { lstat, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { isProcessAlive } from '../db/folder-lock.ts'
+import { isProcessAlive } from '../db/embedded/folder-lock.ts'
 
 /** Containers may share TMPDIR, and number their processes alike: so the machine is part of the name. */
 const MACHINE = createHash('sha256').update(hostname()).digest('hex').slice(0, 8)

@@ -7,7 +7,7 @@ import { openDestination } from '../backup/destinations.ts'
 import type { JobContext } from '../backup/driver.ts'
 import { toolsOf } from '../backup/job-tools.ts'
 import { SettingsError } from '../config.ts'
-import { connectToRunningEmbedded } from '../db/embedded-postgres.ts'
+import { connectToRunningEmbedded } from '../db/embedded/embedded-postgres.ts'
 import { showSteps } from './progress.ts'
 import { commandSettings, openTargetDatabase } from './target-database.ts'
 

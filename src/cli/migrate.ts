@@ -1,9 +1,9 @@
 // annals migrate: what is applied to a database, and applying, taking back and mending it.
 
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { createMigration, MIGRATIONS_FOLDER } from '../db/migration-files.ts'
-import type { MigrationStatus } from '../db/migration-ledger.ts'
-import { type AppliedMigration, type Migrator, refuseUnusable } from '../db/migrator.ts'
+import { createMigration, MIGRATIONS_FOLDER } from '../db/migrations/migration-files.ts'
+import type { MigrationStatus } from '../db/migrations/migration-ledger.ts'
+import { type AppliedMigration, type Migrator, refuseUnusable } from '../db/migrations/migrator.ts'
 import {
   asCommandError,
   EXIT,

@@ -1,8 +1,8 @@
 // Which database the migration commands mean, and how what they meet becomes an exit code.
 
 import { CommanderError } from 'commander'
-import { MigrationError, type MigrationErrorKind } from '../db/migration-error.ts'
-import { Migrator } from '../db/migrator.ts'
+import { MigrationError, type MigrationErrorKind } from '../db/migrations/migration-error.ts'
+import { Migrator } from '../db/migrations/migrator.ts'
 import { openTargetDatabase } from './target-database.ts'
 
 /** Options of every migration command. */

@@ -1,8 +1,8 @@
 // What the migration commands print for people.
 
-import type { Verification } from '../db/migration-checks.ts'
-import type { MigrationEntry, MigrationStatus } from '../db/migration-ledger.ts'
-import type { AppliedMigration } from '../db/migrator.ts'
+import type { Verification } from '../db/migrations/migration-checks.ts'
+import type { MigrationEntry, MigrationStatus } from '../db/migrations/migration-ledger.ts'
+import type { AppliedMigration } from '../db/migrations/migrator.ts'
 
 const HEADLINES: Record<MigrationStatus['status'], string> = {
   up_to_date: 'up to date',

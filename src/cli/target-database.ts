@@ -1,8 +1,8 @@
 // Which database a command for operators means: the one that it is given, or that of the settings, or the embedded one.
 
 import { loadSettings, withEnvFile } from '../config.ts'
-import { checkDatabaseUrl } from '../db/database-url.ts'
-import { connectToRunningEmbedded, startEmbeddedPostgres } from '../db/embedded-postgres.ts'
+import { checkDatabaseUrl } from '../db/connections/database-url.ts'
+import { connectToRunningEmbedded, startEmbeddedPostgres } from '../db/embedded/embedded-postgres.ts'
 import type { Settings } from '../settings.ts'
 
 export interface TargetDatabase {

@@ -1,7 +1,7 @@
 // annals verify: whether what is stored is as it has to be, straight from the database.
 
 import { Command, InvalidArgumentError } from 'commander'
-import { openDirectConnection } from '../db/direct-connection.ts'
+import { openDirectConnection } from '../db/connections/direct-connection.ts'
 import { INTEGRITY_RULES, type IntegrityFinding, type IntegrityRule } from '../db/integrity/finding.ts'
 import { type VerifyProgress, verifyStore } from '../db/integrity/verify-store.ts'
 import { count, type Progress, startProgress } from './progress.ts'

@@ -1,6 +1,6 @@
 // From the parsed body of a consumer to what is stored.
 
-import type { ConsumerRequest } from '../db/consumer-store.ts'
+import type { ConsumerRequest } from '../db/consumers/consumer-store.ts'
 import type { FeedFilter } from '../db/event-log.ts'
 import { RawJson } from '../json/parse.ts'
 import { readMembers } from './members.ts'

@@ -1,6 +1,6 @@
 // Snapshots as they leave over HTTP, and why one is refused.
 
-import type { PreparedSnapshot, SaveOutcome, StoredSnapshot } from '../db/snapshot-store.ts'
+import type { PreparedSnapshot, SaveOutcome, StoredSnapshot } from '../db/snapshots/snapshot-store.ts'
 import { AppError } from '../errors.ts'
 import { streamNotFound } from './stream-id.ts'
 

@@ -1,6 +1,6 @@
 // From the parsed body of a snapshot to what is stored; its state follows the rules of an event's data.
 
-import type { PreparedSnapshot } from '../db/snapshot-store.ts'
+import type { PreparedSnapshot } from '../db/snapshots/snapshot-store.ts'
 import type { RawJson } from '../json/parse.ts'
 import { checkContentType, readBase64, readMembers, readStored } from './members.ts'
 import { Report } from './report.ts'

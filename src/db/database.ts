@@ -1,7 +1,7 @@
 // Kysely over the measured pool.
 
 import { Kysely, PostgresDialect } from 'kysely'
-import type { MeasuredPool } from './pool.ts'
+import type { MeasuredPool } from './connections/pool.ts'
 import type { Tables } from './tables.ts'
 
 /**

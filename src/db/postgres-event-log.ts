@@ -1,8 +1,10 @@
 // The event store on PostgreSQL: appends through the gate, reads over the pool.
 
 import type { Settings } from '../settings.ts'
-import { AppendGate, type GateLimits, type GateObserver, outcomeUnknown } from './append-gate.ts'
-import { AppendSender, type GateAnswer } from './append-sender.ts'
+import { AppendGate, type GateLimits, type GateObserver, outcomeUnknown } from './append/append-gate.ts'
+import { AppendSender, type GateAnswer } from './append/append-sender.ts'
+import { replayOutcome, type StoredEvent } from './append/replay.ts'
+import type { MeasuredPool } from './connections/pool.ts'
 import type {
   AppendOutcome,
   AppendRequest,
@@ -16,10 +18,8 @@ import type {
   StreamPage,
   StreamQuery,
 } from './event-log.ts'
-import { EventReader } from './event-reader.ts'
 import { translatePgError } from './pg-errors.ts'
-import type { MeasuredPool } from './pool.ts'
-import { replayOutcome, type StoredEvent } from './replay.ts'
+import { EventReader } from './read/event-reader.ts'
 
 export interface EventLogObserver extends GateObserver {
   appended(events: number): void

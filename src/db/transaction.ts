@@ -2,9 +2,9 @@
 
 import type { QueryArrayResult } from 'pg'
 import { AppError } from '../errors.ts'
+import type { MeasuredPool } from './connections/pool.ts'
 import { isConnectionFailure, isSurelyNotApplied, isWorthAnotherTry, translatePgError } from './pg-errors.ts'
-import type { MeasuredPool } from './pool.ts'
-import type { Row, Statement } from './read-events.ts'
+import type { Row, Statement } from './statement.ts'
 
 /** Runs one statement and answers its rows in array mode. */
 export type Run = (statement: Statement) => Promise<Row[]>

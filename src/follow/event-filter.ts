@@ -1,4 +1,4 @@
-// The filters of the feed, for events that are already here. In the same words as the statement of src/db/feed-filter.ts.
+// The filters of the feed, for events that are already here. In the same words as the statement of src/db/read/feed-filter.ts.
 
 import type { FeedFilter } from '../db/event-log.ts'
 import type { TailEvent } from './tail-event.ts'

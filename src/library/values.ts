@@ -1,7 +1,7 @@
 // What goes into the library and what comes out of it, by the names of the HTTP contract.
 
 import { type SnapshotInfo, snapshotJson } from '../contract/snapshot-answers.ts'
-import type { StoredSnapshot } from '../db/snapshot-store.ts'
+import type { StoredSnapshot } from '../db/snapshots/snapshot-store.ts'
 import { parseJson } from '../json/parse.ts'
 
 /** An event to append; members as in the HTTP contract. */

@@ -1,4 +1,4 @@
-import type { ConsumerStanding } from '../db/consumer-store.ts'
+import type { ConsumerStanding } from '../db/consumers/consumer-store.ts'
 import { labelledGauge } from './gauge.ts'
 import type { MetricsRegistry } from './registry.ts'
 

@@ -1,6 +1,6 @@
 import { Counter } from 'prom-client'
-import type { PoolStats } from '../db/pool.ts'
-import type { PoolObserver } from '../db/pool-options.ts'
+import type { PoolStats } from '../db/connections/pool.ts'
+import type { PoolObserver } from '../db/connections/pool-options.ts'
 import { gauge, labelledGauge } from './gauge.ts'
 import { Histogram, SECONDS } from './histogram.ts'
 import type { MetricsRegistry } from './registry.ts'

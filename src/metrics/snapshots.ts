@@ -1,4 +1,4 @@
-import type { KnownCoverage } from '../db/snapshot-watch.ts'
+import type { KnownCoverage } from '../db/snapshots/snapshot-watch.ts'
 import { gauge } from './gauge.ts'
 import type { MetricsRegistry } from './registry.ts'
 

@@ -2,7 +2,7 @@
 
 import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import type { Claim, ConsumerBatch, ConsumerStore, Progress } from '../db/consumer-store.ts'
+import type { Claim, ConsumerBatch, ConsumerStore, Progress } from '../db/consumers/consumer-store.ts'
 import type { FeedFilter } from '../db/event-log.ts'
 import { AppError, validationFailed } from '../errors.ts'
 import { predicateOf } from '../follow/event-filter.ts'

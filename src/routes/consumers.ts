@@ -4,7 +4,7 @@ import { type Static, Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
 import { filterJson } from '../consumers/consumer-filter.ts'
 import { readConsumerBody } from '../contract/consumer-body.ts'
-import type { ConsumerStanding, ConsumerStore } from '../db/consumer-store.ts'
+import type { ConsumerStanding, ConsumerStore } from '../db/consumers/consumer-store.ts'
 import {
   consumerAnswers,
   consumerLimit,

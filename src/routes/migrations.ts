@@ -2,8 +2,8 @@
 
 import { Type } from '@sinclair/typebox'
 import type { FastifyInstance } from 'fastify'
-import type { MigrationStatus } from '../db/migration-ledger.ts'
-import type { AppliedMigration } from '../db/migrator.ts'
+import type { MigrationStatus } from '../db/migrations/migration-ledger.ts'
+import type { AppliedMigration } from '../db/migrations/migrator.ts'
 import { AppError } from '../errors.ts'
 import { problems } from './schemas.ts'
 

@@ -1,7 +1,7 @@
 // The connection pool for the operator: how it is, and how large it should be.
 
 import type { FastifyInstance } from 'fastify'
-import type { PoolReport, SizingRequest } from '../db/pool-report.ts'
+import type { PoolReport, SizingRequest } from '../db/connections/pool-report.ts'
 import { PoolSchema, SizingParameters, SizingSchema } from './pool-schemas.ts'
 import { problems } from './schemas.ts'
 

@@ -16,7 +16,7 @@ import { openDestination } from '../../src/backup/destinations.ts'
 import { resolveId } from '../../src/backup/latest.ts'
 import type { Manifest } from '../../src/backup/manifest.ts'
 import { verifyBackup } from '../../src/backup/verify-backup.ts'
-import { startEmbeddedPostgres } from '../../src/db/embedded-postgres.ts'
+import { startEmbeddedPostgres } from '../../src/db/embedded/embedded-postgres.ts'
 import { openEventStore } from '../../src/index.ts'
 import {
   appendRows,

@@ -29,7 +29,7 @@ import { archiveFile, fetchFile, type WalError } from '../../src/backup/wal/arch
 import { fetchCommand, walConfiguration } from '../../src/backup/wal/wal-configuration.ts'
 import { readBackupFigures } from '../../src/db/backup/backup-figures.ts'
 import { connectToStore } from '../../src/db/backup/store-connection.ts'
-import { runMigrations } from '../../src/db/migrator.ts'
+import { runMigrations } from '../../src/db/migrations/migrator.ts'
 import { failure } from '../support/backups.ts'
 import { DEBIAN_BIN, isDebianPostgresAbsent, startDebianOn, startDebianPostgres } from '../support/debian-postgres.ts'
 import { runSql, type Teardown, testFolder } from '../support/postgres.ts'

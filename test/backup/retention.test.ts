@@ -9,7 +9,7 @@ import { pruneBackups } from '../../src/backup/prune-backups.ts'
 import { planRetention } from '../../src/backup/retention.ts'
 import { verifyBackup } from '../../src/backup/verify-backup.ts'
 import { SettingsError } from '../../src/config.ts'
-import { runMigrations } from '../../src/db/migrator.ts'
+import { runMigrations } from '../../src/db/migrations/migrator.ts'
 import { createTestDatabase, runSql, testFolder } from '../support/postgres.ts'
 
 const DAY_MS = 86_400_000

@@ -8,7 +8,7 @@ import { missedDue, nextDue } from '../../src/backup/schedules/due.ts'
 import { cronJobs, crontab, s3Lifecycle } from '../../src/backup/schedules/for-others.ts'
 import { activeSchedules, runSchedule } from '../../src/backup/schedules/run-schedule.ts'
 import { Scheduler } from '../../src/backup/schedules/scheduler.ts'
-import { runMigrations } from '../../src/db/migrator.ts'
+import { runMigrations } from '../../src/db/migrations/migrator.ts'
 import { createTestDatabase, runSql, type Teardown, testFolder } from '../support/postgres.ts'
 import { ask, spawnAnnals, startTestService, until } from '../support/service.ts'
 

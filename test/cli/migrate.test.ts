@@ -4,9 +4,9 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { migrateCommand } from '../../src/cli/migrate.ts'
-import { startEmbeddedPostgres } from '../../src/db/embedded-postgres.ts'
-import { MIGRATIONS_FOLDER } from '../../src/db/migration-files.ts'
-import { MigrationSession } from '../../src/db/migration-session.ts'
+import { startEmbeddedPostgres } from '../../src/db/embedded/embedded-postgres.ts'
+import { MIGRATIONS_FOLDER } from '../../src/db/migrations/migration-files.ts'
+import { MigrationSession } from '../../src/db/migrations/migration-session.ts'
 import { createTestDatabase, runSql, type Teardown, testFolder, withDatabase } from '../support/postgres.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))

@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { AnnalsError, createClient, type HandlerContext, type StoredEvent } from '../../src/client/client.ts'
-import { runMigrations } from '../../src/db/migrator.ts'
+import { runMigrations } from '../../src/db/migrations/migrator.ts'
 import { faultyFetch, problemAnswer } from '../support/faulty-fetch.ts'
 import { createTestDatabase } from '../support/postgres.ts'
 import { startTestService, until } from '../support/service.ts'

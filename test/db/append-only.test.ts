@@ -2,7 +2,7 @@
 
 import pg from 'pg'
 import t from 'tap'
-import { runMigrations } from '../../src/db/migrator.ts'
+import { runMigrations } from '../../src/db/migrations/migrator.ts'
 import { createTestDatabase } from '../support/postgres.ts'
 
 const INSERT = "INSERT INTO events (stream_id, version, event_type, event_data) VALUES ('s', $1, 'A', '')"

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import { AdminConnection } from '../../src/db/admin-connection.ts'
+import { AdminConnection } from '../../src/db/connections/admin-connection.ts'
 import { HealthMonitor, type HealthQuery, type MigrationState } from '../../src/db/health-monitor.ts'
 import { QueryTimeoutError } from '../../src/db/pg-errors.ts'
 import { FaultProxy } from '../faults/fault-proxy.ts'

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import pg from 'pg'
 import t from 'tap'
-import { runMigrations } from '../../src/db/migrator.ts'
+import { runMigrations } from '../../src/db/migrations/migrator.ts'
 import { runSql, startTestCluster, testFolder, withDatabase } from '../support/postgres.ts'
 import { appendTo, ask, spawnAnnals, startTestService } from '../support/service.ts'
 

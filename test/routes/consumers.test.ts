@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import t from 'tap'
-import { runMigrations } from '../../src/db/migrator.ts'
+import { runMigrations } from '../../src/db/migrations/migrator.ts'
 import type { Service } from '../../src/service.ts'
 import { createTestDatabase } from '../support/postgres.ts'
 import { ask, startTestService, until } from '../support/service.ts'

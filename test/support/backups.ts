@@ -7,7 +7,7 @@ import type { Desk } from '../../src/backup/desk.ts'
 import { openDestination } from '../../src/backup/destinations.ts'
 import type { JobContext } from '../../src/backup/driver.ts'
 import { type RestoreMode, restoreBackup } from '../../src/backup/restore-backup.ts'
-import { runMigrations } from '../../src/db/migrator.ts'
+import { runMigrations } from '../../src/db/migrations/migrator.ts'
 import { runSql, type Teardown, type TestDatabase, testFolder, withDatabase } from './postgres.ts'
 
 let databases = 0

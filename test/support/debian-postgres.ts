@@ -3,8 +3,8 @@
 import { existsSync } from 'node:fs'
 import { RecoveryServer } from '../../src/backup/recovery/recovery-server.ts'
 import type { RecoveryState } from '../../src/db/backup/recovery.ts'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/db/embedded-postgres.ts'
-import { serverUser } from '../../src/db/server-user.ts'
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/db/embedded/embedded-postgres.ts'
+import { serverUser } from '../../src/db/embedded/server-user.ts'
 import { quiet, type Teardown, testFolder } from './postgres.ts'
 
 const FOLDER = '/usr/lib/postgresql/15'

@@ -2,7 +2,7 @@
 // Prints one line of JSON when it has started or failed; `stop` on stdin stops in order, `exit` just ends.
 
 import { createInterface } from 'node:readline'
-import { type EmbeddedPostgresOptions, startEmbeddedPostgres } from '../../src/db/embedded-postgres.ts'
+import { type EmbeddedPostgresOptions, startEmbeddedPostgres } from '../../src/db/embedded/embedded-postgres.ts'
 
 const options = JSON.parse(process.argv[2] as string) as EmbeddedPostgresOptions
 const log = { info() {}, warn() {}, error() {} }

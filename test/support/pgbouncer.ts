@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { handOver, serverUser } from '../../src/db/server-user.ts'
+import { handOver, serverUser } from '../../src/db/embedded/server-user.ts'
 import { runSql, type Teardown, testFolder } from './postgres.ts'
 import { until } from './service.ts'
 

@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import pg from 'pg'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/db/embedded-postgres.ts'
-import { readPidFile } from '../../src/db/postmaster.ts'
-import { serverProcesses, signalAll } from '../../src/db/server-processes.ts'
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/db/embedded/embedded-postgres.ts'
+import { readPidFile } from '../../src/db/embedded/postmaster.ts'
+import { serverProcesses, signalAll } from '../../src/db/embedded/server-processes.ts'
 
 /** The part of a tap test that is used here. */
 export interface Teardown {

@@ -1,7 +1,7 @@
 // What everything that keeps snapshots has to do: run against PostgreSQL and against memory.
 
 import type { Test } from 'tap'
-import type { PreparedSnapshot, SnapshotStore } from '../../src/db/snapshot-store.ts'
+import type { PreparedSnapshot, SnapshotStore } from '../../src/db/snapshots/snapshot-store.ts'
 import type { AppError } from '../../src/errors.ts'
 import type { NewSnapshot } from '../../src/library/values.ts'
 import type { EventStore } from '../../src/library.ts'

@@ -2,10 +2,10 @@
 
 import { appendFileSync, cpSync, existsSync, lstatSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { findBinaries } from '../../db/embedded-binaries.ts'
-import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../db/embedded-postgres.ts'
-import { findPostmaster, type Postmaster, spawnPostmaster, stopPostmaster } from '../../db/postmaster.ts'
-import { handOver, serverUser } from '../../db/server-user.ts'
+import { findBinaries } from '../../db/embedded/embedded-binaries.ts'
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../db/embedded/embedded-postgres.ts'
+import { findPostmaster, type Postmaster, spawnPostmaster, stopPostmaster } from '../../db/embedded/postmaster.ts'
+import { handOver, serverUser } from '../../db/embedded/server-user.ts'
 
 const STOP_MS = 10_000
 

@@ -3,7 +3,7 @@
 import { chownSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { ServerFiles, ServerVersion } from '../../db/backup/describe-database.ts'
-import { folderInTheWay } from '../../db/server-user.ts'
+import { folderInTheWay } from '../../db/embedded/server-user.ts'
 import { BackupError, describeCause } from '../backup-error.ts'
 import type { CreateRequest } from '../driver.ts'
 import { toolConnection } from '../postgres-tools/connection.ts'

@@ -1,7 +1,7 @@
 // A backup of pgBackRest as a data folder, to which the archived log is then added by the recovery.
 
 import { chownSync } from 'node:fs'
-import type { ServerUser } from '../../db/server-user.ts'
+import type { ServerUser } from '../../db/embedded/server-user.ts'
 import { BackupError } from '../backup-error.ts'
 import type { JobContext, OpenBackup } from '../driver.ts'
 import { onlyEndsWith, settingCommand } from '../wal/wal-configuration.ts'

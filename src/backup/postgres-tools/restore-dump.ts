@@ -12,8 +12,8 @@ import {
   readServer,
 } from '../../db/backup/describe-database.ts'
 import { connectToStore, type StoreAddress } from '../../db/backup/store-connection.ts'
-import { Migrator } from '../../db/migrator.ts'
-import { compareSchemas, describeSchema } from '../../db/schema-description.ts'
+import { Migrator } from '../../db/migrations/migrator.ts'
+import { compareSchemas, describeSchema } from '../../db/migrations/schema-description.ts'
 import { BackupError } from '../backup-error.ts'
 import type { OpenBackup, RestoreRequest } from '../driver.ts'
 import { toolConnection } from './connection.ts'

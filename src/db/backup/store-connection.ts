@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import type pg from 'pg'
-import { openDirectConnection } from '../direct-connection.ts'
+import { openDirectConnection } from '../connections/direct-connection.ts'
 import { quoteIdentifier } from '../sql.ts'
 
 /** Where a store is. The URL leads to the database itself, not to a pooler. */

@@ -1,8 +1,8 @@
 // Whether what keeps a store sound is in place: constraints, indexes, triggers, the head.
 
-import { MIGRATIONS_FOLDER } from '../migration-files.ts'
+import { MIGRATIONS_FOLDER } from '../migrations/migration-files.ts'
+import { compareSchemas, describeSchema, readExpectedSchema } from '../migrations/schema-description.ts'
 import type { RunQuery } from '../run-query.ts'
-import { compareSchemas, describeSchema, readExpectedSchema } from '../schema-description.ts'
 import { quoteIdentifier } from '../sql.ts'
 import type { IntegrityFinding } from './finding.ts'
 

@@ -1,7 +1,7 @@
 // The same checks for who asks over HTTP: a bounded piece at a time, over the pool and within its time-outs.
 
+import type { MeasuredPool } from '../connections/pool.ts'
 import { translatePgError } from '../pg-errors.ts'
-import type { MeasuredPool } from '../pool.ts'
 import { checkEvents } from './check-events.ts'
 import { checkSchema } from './check-schema.ts'
 import { checkSnapshots } from './check-snapshots.ts'
