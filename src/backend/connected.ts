@@ -2,7 +2,7 @@
 
 import type { Logger } from 'pino'
 import { BackupJobs } from '../backup/backup-service.ts'
-import { openDestination } from '../backup/destinations.ts'
+import { openDestination } from '../backup/destinations/destinations.ts'
 import { toolsOf } from '../backup/job-tools.ts'
 import type { BackupPolicy } from '../backup/policy/policy.ts'
 import { ScheduleService } from '../backup/schedules/schedule-service.ts'

@@ -2,7 +2,7 @@
 
 import type { StoreAddress } from '../db/backup/store-connection.ts'
 import type { RunQuery } from '../db/run-query.ts'
-import type { Destination } from './destination.ts'
+import type { Destination } from './destinations/destination.ts'
 
 export interface Desk {
   destination: Destination

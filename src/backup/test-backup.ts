@@ -6,7 +6,7 @@ import { readCatalogue } from './catalogue.ts'
 import type { Desk } from './desk.ts'
 import type { JobContext } from './driver.ts'
 import { driverOf } from './drivers.ts'
-import { type Checked, openChecked } from './open-checked.ts'
+import { type Checked, openChecked } from './open/open-checked.ts'
 import { runJob } from './run-job.ts'
 import { isSameHistory, tryOut } from './verify-backup.ts'
 

@@ -3,7 +3,7 @@
 import { CommanderError } from 'commander'
 import { asBackupError, type BackupError, type BackupErrorKind } from '../backup/backup-error.ts'
 import type { Desk } from '../backup/desk.ts'
-import { openDestination } from '../backup/destinations.ts'
+import { openDestination } from '../backup/destinations/destinations.ts'
 import type { JobContext } from '../backup/driver.ts'
 import { toolsOf } from '../backup/job-tools.ts'
 import { SettingsError } from '../config.ts'

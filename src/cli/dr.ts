@@ -1,7 +1,7 @@
 // annals dr: how things stand, and drills that really happen to clusters of their own.
 
 import { Argument, Command } from 'commander'
-import { openDestination } from '../backup/destinations.ts'
+import { openDestination } from '../backup/destinations/destinations.ts'
 import { assess } from '../backup/drills/assess.ts'
 import { type Drilled, runDrill } from '../backup/drills/run-drill.ts'
 import { SCENARIOS } from '../backup/drills/scenarios.ts'

@@ -2,7 +2,7 @@
 
 import { Argument, Command } from 'commander'
 import { BackupError } from '../backup/backup-error.ts'
-import { openDestination } from '../backup/destinations.ts'
+import { openDestination } from '../backup/destinations/destinations.ts'
 import { alertRules } from '../backup/policy/alert-rules.ts'
 import type { BackupPolicy, Schedule } from '../backup/policy/policy.ts'
 import { policyDocument } from '../backup/policy/policy-document.ts'

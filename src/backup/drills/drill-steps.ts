@@ -6,9 +6,9 @@ import { BEGIN_SNAPSHOT } from '../../db/backup/read-store.ts'
 import { connectToStore, type StoreAddress } from '../../db/backup/store-connection.ts'
 import { BackupError } from '../backup-error.ts'
 import { type CatalogueEntry, readCatalogue } from '../catalogue.ts'
-import type { Destination } from '../destination.ts'
+import type { Destination } from '../destinations/destination.ts'
 import type { Manifest } from '../manifest.ts'
-import { restoreBackup } from '../restore-backup.ts'
+import { restoreBackup } from '../restore/restore-backup.ts'
 import type { DrillContext, DrillStep } from './scenario.ts'
 
 /** Name of the cluster that the incident befalls, and of the one that replaces it. */

@@ -11,7 +11,7 @@ import { connectToStore, type StoreAddress } from '../../db/backup/store-connect
 import { handOver, serverUser } from '../../db/embedded/server-user.ts'
 import { asBackupError, BackupError } from '../backup-error.ts'
 import { createBackup } from '../create-backup.ts'
-import { folderDestination } from '../folder-destination.ts'
+import { folderDestination } from '../destinations/folder-destination.ts'
 import { PHYSICAL } from '../physical/base-backup-driver.ts'
 import { findProgram, type Program, type ProgramName } from '../postgres-tools/find-program.ts'
 import { recover } from '../recovery/recover.ts'

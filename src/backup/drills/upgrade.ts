@@ -3,7 +3,7 @@
 import { join } from 'node:path'
 import { BackupError } from '../backup-error.ts'
 import { createBackup } from '../create-backup.ts'
-import { folderDestination } from '../folder-destination.ts'
+import { folderDestination } from '../destinations/folder-destination.ts'
 import { verifyBackup } from '../verify-backup.ts'
 import { chooseVerified, compareContents, contentsOf, NEW, OLD, rebuild, remember } from './drill-steps.ts'
 import type { DrillContext, Scenario } from './scenario.ts'

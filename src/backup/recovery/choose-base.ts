@@ -1,7 +1,7 @@
 // Which base backup a recovery starts from: the newest that is older than the moment that is wanted.
 
 import { BackupError } from '../backup-error.ts'
-import type { Destination } from '../destination.ts'
+import type { Destination } from '../destinations/destination.ts'
 import type { JobContext } from '../driver.ts'
 import type { Manifest } from '../manifest.ts'
 import { PGBACKREST } from '../pgbackrest/details.ts'

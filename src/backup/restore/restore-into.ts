@@ -1,18 +1,25 @@
 // Into a store that holds nothing, which is made where there is none; or into one that may be emptied first.
 
 import type pg from 'pg'
-import { clearDatabase } from '../db/backup/describe-database.ts'
-import type { StoreAddress } from '../db/backup/store-connection.ts'
-import { describeRows, emptyStore, isSchemaEmpty, lockStore, setHead, settleStore } from '../db/backup/write-store.ts'
-import { MIGRATIONS_FOLDER } from '../db/migrations/migration-files.ts'
-import { Migrator } from '../db/migrations/migrator.ts'
-import { compareSchemas, describeSchema, readExpectedSchema } from '../db/migrations/schema-description.ts'
-import { asBackupError, BackupError } from './backup-error.ts'
+import { clearDatabase } from '../../db/backup/describe-database.ts'
+import type { StoreAddress } from '../../db/backup/store-connection.ts'
+import {
+  describeRows,
+  emptyStore,
+  isSchemaEmpty,
+  lockStore,
+  setHead,
+  settleStore,
+} from '../../db/backup/write-store.ts'
+import { MIGRATIONS_FOLDER } from '../../db/migrations/migration-files.ts'
+import { Migrator } from '../../db/migrations/migrator.ts'
+import { compareSchemas, describeSchema, readExpectedSchema } from '../../db/migrations/schema-description.ts'
+import { asBackupError, BackupError } from '../backup-error.ts'
+import type { JobContext } from '../driver.ts'
+import type { Manifest } from '../manifest.ts'
+import type { Checked } from '../open/open-checked.ts'
+import { inTransaction, NEVER } from '../transaction.ts'
 import { compareContents } from './compare-contents.ts'
-import type { JobContext } from './driver.ts'
-import type { Manifest } from './manifest.ts'
-import type { Checked } from './open-checked.ts'
-import { inTransaction, NEVER } from './transaction.ts'
 
 export interface RestoreIntoOptions {
   target: StoreAddress

@@ -2,7 +2,7 @@
 // and readers go on. What was in use is kept until somebody says that it may go.
 
 import type pg from 'pg'
-import { markKept } from '../db/backup/kept-tables.ts'
+import { markKept } from '../../db/backup/kept-tables.ts'
 import {
   copyFromUse,
   createSideTables,
@@ -10,18 +10,18 @@ import {
   readParts,
   swapTables,
   unswappable,
-} from '../db/backup/side-tables.ts'
-import type { StoreAddress } from '../db/backup/store-connection.ts'
-import { STORE_TABLES } from '../db/backup/store-tables.ts'
-import { bringConsumersBack, dropSnapshotsAhead, lockStore, setHead, settleStore } from '../db/backup/write-store.ts'
-import { compareSchemas, describeSchema } from '../db/migrations/schema-description.ts'
-import { BackupError } from './backup-error.ts'
-import { momentOf } from './backup-id.ts'
+} from '../../db/backup/side-tables.ts'
+import type { StoreAddress } from '../../db/backup/store-connection.ts'
+import { STORE_TABLES } from '../../db/backup/store-tables.ts'
+import { bringConsumersBack, dropSnapshotsAhead, lockStore, setHead, settleStore } from '../../db/backup/write-store.ts'
+import { compareSchemas, describeSchema } from '../../db/migrations/schema-description.ts'
+import { BackupError } from '../backup-error.ts'
+import { momentOf } from '../backup-id.ts'
+import type { JobContext } from '../driver.ts'
+import { GROUPS, TABLE_GROUPS, type TableGroup } from '../table-groups.ts'
+import { inTransaction, NEVER } from '../transaction.ts'
 import { compareContents } from './compare-contents.ts'
-import type { JobContext } from './driver.ts'
 import type { Loadable } from './loadable.ts'
-import { GROUPS, TABLE_GROUPS, type TableGroup } from './table-groups.ts'
-import { inTransaction, NEVER } from './transaction.ts'
 
 export interface RestoreBesideOptions {
   target: StoreAddress

@@ -1,19 +1,19 @@
 // Putting a backup back, in the way that is asked for. Everything is checked before the first write, and compared after
 // the last one.
 
-import type { StoreAddress } from '../db/backup/store-connection.ts'
-import { asBackupError, BackupError } from './backup-error.ts'
-import type { Destination } from './destination.ts'
-import type { BackupDriver, JobContext, OutsideStore } from './driver.ts'
-import { DRIVERS } from './drivers.ts'
+import type { StoreAddress } from '../../db/backup/store-connection.ts'
+import { asBackupError, BackupError } from '../backup-error.ts'
+import type { Destination } from '../destinations/destination.ts'
+import type { BackupDriver, JobContext, OutsideStore } from '../driver.ts'
+import { DRIVERS } from '../drivers.ts'
+import type { Manifest } from '../manifest.ts'
+import { type Checked, openChecked } from '../open/open-checked.ts'
+import { runJob } from '../run-job.ts'
+import { TABLE_GROUPS, type TableGroup } from '../table-groups.ts'
 import { withLoadable } from './loadable.ts'
-import type { Manifest } from './manifest.ts'
-import { type Checked, openChecked } from './open-checked.ts'
 import { restoreBeside } from './restore-beside.ts'
 import { prepareInto, restoreInto } from './restore-into.ts'
 import { restoreStream } from './restore-stream.ts'
-import { runJob } from './run-job.ts'
-import { TABLE_GROUPS, type TableGroup } from './table-groups.ts'
 
 export type RestoreMode =
   | { mode: 'into'; isForced: boolean }

@@ -1,8 +1,8 @@
 // A backup with those that it adds to, ready to be read here.
 
-import { BackupError } from './backup-error.ts'
-import type { Destination, FoundBackup } from './destination.ts'
-import type { JobContext, OpenBackup } from './driver.ts'
+import { BackupError } from '../backup-error.ts'
+import type { Destination, FoundBackup } from '../destinations/destination.ts'
+import type { JobContext, OpenBackup } from '../driver.ts'
 
 const LONGEST_CHAIN = 1_000
 

@@ -1,9 +1,9 @@
 // Whether a store holds what a backup says: the comparison that ends every restore.
 
 import type pg from 'pg'
-import { type RowContents, readContents } from '../db/backup/read-contents.ts'
-import { BackupError } from './backup-error.ts'
-import type { JobContext } from './driver.ts'
+import { type RowContents, readContents } from '../../db/backup/read-contents.ts'
+import { BackupError } from '../backup-error.ts'
+import type { JobContext } from '../driver.ts'
 
 const OF_EVENTS = ['head', 'events', 'events_digest'] as const
 const OF_SNAPSHOTS = ['snapshots', 'snapshots_digest'] as const

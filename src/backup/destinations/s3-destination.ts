@@ -8,10 +8,10 @@ import { dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { BackupError } from '../backup-error.ts'
 import { checkBackupId, freshId } from '../backup-id.ts'
-import type { Destination, FoundBackup, FoundBackups, Staged } from '../destination.ts'
 import type { JobContext } from '../driver.ts'
 import { MANIFEST_FILE, type ManifestFile, readManifest, sizeOf } from '../manifest.ts'
 import { makeWorkFolder } from '../work-folder.ts'
+import type { Destination, FoundBackup, FoundBackups, Staged } from './destination.ts'
 import { type S3Access, S3Bucket } from './s3-bucket.ts'
 
 export type { S3Access }

@@ -4,11 +4,11 @@
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { makeFolders } from '../make-folders.ts'
-import { BackupError, describeCause } from './backup-error.ts'
-import { backupIdOf, checkBackupId } from './backup-id.ts'
+import { makeFolders } from '../../make-folders.ts'
+import { BackupError, describeCause } from '../backup-error.ts'
+import { backupIdOf, checkBackupId } from '../backup-id.ts'
+import { MANIFEST_FILE, readManifest } from '../manifest.ts'
 import type { Destination, FoundBackup, FoundBackups, Staged } from './destination.ts'
-import { MANIFEST_FILE, readManifest } from './manifest.ts'
 
 const NAME_ATTEMPTS = 30
 /** What a killed process was at. */

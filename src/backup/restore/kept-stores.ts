@@ -1,12 +1,12 @@
 // What restores have put aside: listed, put back into use, or dropped.
 
-import { dropKept, type KeptTables, listKept, markKept, takeBack } from '../db/backup/kept-tables.ts'
-import type { StoreAddress } from '../db/backup/store-connection.ts'
-import { lockStore, renewEpoch, settleStore } from '../db/backup/write-store.ts'
-import { BackupError } from './backup-error.ts'
-import { momentOf } from './backup-id.ts'
-import type { JobContext } from './driver.ts'
-import { inTransaction, NEVER } from './transaction.ts'
+import { dropKept, type KeptTables, listKept, markKept, takeBack } from '../../db/backup/kept-tables.ts'
+import type { StoreAddress } from '../../db/backup/store-connection.ts'
+import { lockStore, renewEpoch, settleStore } from '../../db/backup/write-store.ts'
+import { BackupError } from '../backup-error.ts'
+import { momentOf } from '../backup-id.ts'
+import type { JobContext } from '../driver.ts'
+import { inTransaction, NEVER } from '../transaction.ts'
 
 /** The newest first. */
 export const listKeptStores = (store: StoreAddress, { signal }: JobContext): Promise<KeptTables[]> =>

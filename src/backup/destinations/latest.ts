@@ -1,6 +1,6 @@
 // `latest` in the place of an id.
 
-import { BackupError } from './backup-error.ts'
+import { BackupError } from '../backup-error.ts'
 import type { Destination } from './destination.ts'
 
 const LATEST = 'latest'

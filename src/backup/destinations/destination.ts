@@ -1,7 +1,7 @@
 // Where backups are kept: each as one folder of that name, with manifest.json written last.
 
-import type { JobContext, OpenBackup } from './driver.ts'
-import type { Manifest } from './manifest.ts'
+import type { JobContext, OpenBackup } from '../driver.ts'
+import type { Manifest } from '../manifest.ts'
 
 /** A manifest as it lies beside the files. */
 export interface FoundBackup {

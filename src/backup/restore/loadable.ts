@@ -1,17 +1,17 @@
 // A backup out of which the tables of a store can be filled: an archive as it is, and a dump by way of a scratch database, into
 // which it is restored and compared first.
 
-import { copyTable } from '../db/backup/copy-table.ts'
-import { createScratch } from '../db/backup/scratch.ts'
-import { connectToStore, type StoreAddress } from '../db/backup/store-connection.ts'
-import type { StoreContents } from '../db/backup/store-contents.ts'
-import { columnsOf, EVENTS, STORE_TABLES } from '../db/backup/store-tables.ts'
-import { BackupError, describeCause } from './backup-error.ts'
-import type { JobContext, LoadRequest } from './driver.ts'
-import type { Checked } from './open-checked.ts'
-import { refuseColumns } from './refuse-columns.ts'
+import { copyTable } from '../../db/backup/copy-table.ts'
+import { createScratch } from '../../db/backup/scratch.ts'
+import { connectToStore, type StoreAddress } from '../../db/backup/store-connection.ts'
+import type { StoreContents } from '../../db/backup/store-contents.ts'
+import { columnsOf, EVENTS, STORE_TABLES } from '../../db/backup/store-tables.ts'
+import { BackupError, describeCause } from '../backup-error.ts'
+import type { JobContext, LoadRequest } from '../driver.ts'
+import type { Checked } from '../open/open-checked.ts'
+import { refuseColumns } from '../refuse-columns.ts'
+import type { TableGroup } from '../table-groups.ts'
 import { prepareInto, restoreInto } from './restore-into.ts'
-import type { TableGroup } from './table-groups.ts'
 
 export interface Loadable extends Checked {
   contents: StoreContents

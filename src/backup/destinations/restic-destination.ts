@@ -2,10 +2,10 @@
 
 import { BackupError } from '../backup-error.ts'
 import { checkBackupId, freshId } from '../backup-id.ts'
-import type { Destination, FoundBackup, FoundBackups, Staged } from '../destination.ts'
 import type { JobContext } from '../driver.ts'
 import { MANIFEST_FILE, readManifest } from '../manifest.ts'
 import { makeWorkFolder } from '../work-folder.ts'
+import type { Destination, FoundBackup, FoundBackups, Staged } from './destination.ts'
 import { Restic, type ResticAccess } from './restic.ts'
 
 export type { ResticAccess }

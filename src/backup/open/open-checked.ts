@@ -1,11 +1,11 @@
 // A backup that has passed levels 0 and 1, which is asked of it before anything is written anywhere.
 
-import { asBackupError, BackupError } from './backup-error.ts'
+import { asBackupError, BackupError } from '../backup-error.ts'
+import type { Destination } from '../destinations/destination.ts'
+import type { BackupDriver, JobContext } from '../driver.ts'
+import { driverOf } from '../drivers.ts'
+import type { Manifest } from '../manifest.ts'
 import { checkFiles } from './check-files.ts'
-import type { Destination } from './destination.ts'
-import type { BackupDriver, JobContext } from './driver.ts'
-import { driverOf } from './drivers.ts'
-import type { Manifest } from './manifest.ts'
 import { type Chain, openChain } from './open-chain.ts'
 
 export interface Checked extends Chain {

@@ -4,9 +4,9 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { lstat, readdir } from 'node:fs/promises'
 import { join, relative } from 'node:path'
-import { BackupError, describeCause } from './backup-error.ts'
-import type { JobContext, OpenBackup } from './driver.ts'
-import { bytesOf, MANIFEST_FILE, type ManifestFile } from './manifest.ts'
+import { BackupError, describeCause } from '../backup-error.ts'
+import type { JobContext, OpenBackup } from '../driver.ts'
+import { bytesOf, MANIFEST_FILE, type ManifestFile } from '../manifest.ts'
 
 const READ_BYTES = 1024 * 1024
 

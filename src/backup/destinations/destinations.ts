@@ -1,10 +1,10 @@
 // Every kind of place for backups; one line each.
 
-import { BackupError } from './backup-error.ts'
+import { BackupError } from '../backup-error.ts'
 import type { Destination } from './destination.ts'
 import { folderDestination } from './folder-destination.ts'
-import { type ResticAccess, resticDestination } from './offsite/restic-destination.ts'
-import { type S3Access, s3Destination } from './offsite/s3-destination.ts'
+import { type ResticAccess, resticDestination } from './restic-destination.ts'
+import { type S3Access, s3Destination } from './s3-destination.ts'
 
 /** The settings that other places than folders need. */
 export type DestinationAccess = S3Access & ResticAccess

@@ -1,17 +1,17 @@
 // One stream out of a backup, beside the events, to be looked at and compared: nothing that is in use changes.
 
-import type { StoreAddress } from '../db/backup/store-connection.ts'
+import type { StoreAddress } from '../../db/backup/store-connection.ts'
 import {
   compareStream,
   createStreamTable,
   describeStreamTable,
   type StreamDifferences,
-} from '../db/backup/stream-copy.ts'
-import { BackupError } from './backup-error.ts'
-import { momentOf } from './backup-id.ts'
-import type { JobContext } from './driver.ts'
+} from '../../db/backup/stream-copy.ts'
+import { BackupError } from '../backup-error.ts'
+import { momentOf } from '../backup-id.ts'
+import type { JobContext } from '../driver.ts'
+import { inTransaction } from '../transaction.ts'
 import type { Loadable } from './loadable.ts'
-import { inTransaction } from './transaction.ts'
 
 export interface RestoredStream extends StreamDifferences {
   /** Table in the store's schema with the stream as the backup has it. */
