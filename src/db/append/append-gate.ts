@@ -6,6 +6,7 @@ import { AppError, type ErrorCode } from '../../errors.ts'
 import type { AppendRequest } from '../event-log.ts'
 import { isUnexpected } from '../pg-errors.ts'
 import { AppendPace } from './append-pace.ts'
+import { AppendQueue, type Batch, type QueueLimits, type Waiting } from './append-queue.ts'
 
 /** Where the batches go: one, and maybe one behind it. */
 export interface BatchSender<Answer> {
@@ -19,12 +20,7 @@ export interface BatchSender<Answer> {
   rest(): void
 }
 
-export interface GateLimits {
-  /** Most events that wait; the next request is refused. */
-  maxQueuedEvents: number
-  maxQueuedBytes: number
-  /** Longest wait before being sent. */
-  queueTimeoutMs: number
+export interface GateLimits extends QueueLimits {
   /** Longest time from arrival to answer. */
   requestTimeoutMs: number
 }
@@ -36,47 +32,21 @@ export interface GateObserver {
   overloaded(): void
 }
 
-// One statement this large costs tens of milliseconds. An import is 5 % faster than with 1,000.
-const MAX_BATCH_EVENTS = 2_500
-const MAX_BATCH_BYTES = 4 * 1024 * 1024
 const SWEEP_MS = 100
 /** The shortest that a timer can wait. */
 const TICK_MS = 1
-/** With fewer waiting nobody is refused for the time it takes. */
-const MANY_EVENTS = 1_000
-/** Of `queueTimeoutMs`: where more waits than goes at once, and the first has waited for so long, no more is let in. */
-const PROMPT_SHARE = 1 / 4
 /** What a batch fails with that was surely not applied, and that says nothing about its content. */
 const STORE_AWAY = new Set<ErrorCode>(['busy', 'pool_exhausted', 'database_unavailable'])
-
-interface Waiting<Answer> {
-  request: AppendRequest
-  events: number
-  bytes: number
-  arrivedAt: number
-  resolve(answer: Answer): void
-  reject(error: unknown): void
-}
-
-interface Batch<Answer> {
-  sentAt: number
-  waiting: Waiting<Answer>[]
-  requests: AppendRequest[]
-  events: number
-  bytes: number
-}
 
 /** The queue before the one connection that appends. */
 export class AppendGate<Answer> {
   readonly #sender: BatchSender<Answer>
   readonly #limits: GateLimits
   readonly #observer: GateObserver
-  #queue: Waiting<Answer>[] = []
+  readonly #queue: AppendQueue<Answer>
   /** The batches under way, the first one before the other. */
   readonly #sent: Batch<Answer>[] = []
   readonly #pace = new AppendPace()
-  #queuedEvents = 0
-  #queuedBytes = 0
   #isClosed = false
   #isPumpAhead = false
   #isPumpLater = false
@@ -85,13 +55,14 @@ export class AppendGate<Answer> {
 
   constructor(sender: BatchSender<Answer>, limits: GateLimits, observer: GateObserver) {
     this.#sender = sender
+    this.#queue = new AppendQueue(limits)
     this.#limits = limits
     this.#observer = observer
   }
 
   /** Events that wait to be sent. */
   get queuedEvents(): number {
-    return this.#queuedEvents
+    return this.#queue.events
   }
 
   /**
@@ -100,31 +71,19 @@ export class AppendGate<Answer> {
    */
   append(request: AppendRequest): Promise<Answer> {
     if (this.#isClosed) return Promise.reject(new AppError('shutting_down', 'The store is closing.'))
-    const { events, bytes } = sizeOf(request)
-    if (
-      this.#queuedEvents + events > this.#limits.maxQueuedEvents ||
-      this.#queuedBytes + bytes > this.#limits.maxQueuedBytes ||
-      this.#isLate
-    ) {
+    const outcome = this.#queue.add(request)
+    if (outcome === undefined) {
       this.#observer.overloaded()
       return Promise.reject(overloaded('Too many events are waiting to be stored.'))
     }
-    return new Promise((resolve, reject) => {
-      this.#queue.push({ request, events, bytes, arrivedAt: performance.now(), resolve, reject })
-      this.#queuedEvents += events
-      this.#queuedBytes += bytes
-      this.#sweeper ??= setInterval(() => this.#sweep(), SWEEP_MS).unref()
-      this.#pumpSoon()
-    })
+    this.#sweeper ??= setInterval(() => this.#sweep(), SWEEP_MS).unref()
+    this.#pumpSoon()
+    return outcome
   }
 
   /** Answers all that wait to be sent: behind a batch that waits in vain they would only wait as long. */
   refuseQueue(error: AppError): void {
-    const queue = this.#queue
-    this.#queue = []
-    this.#queuedEvents = 0
-    this.#queuedBytes = 0
-    for (const waiting of queue) waiting.reject(error)
+    for (const waiting of this.#queue.takeAll()) waiting.reject(error)
   }
 
   /** Takes no more requests; resolves when those that wait are answered. */
@@ -133,14 +92,6 @@ export class AppendGate<Answer> {
     if (this.#sent.length > 0 || this.#queue.length > 0)
       await new Promise<void>((resolve) => this.#whenIdle.push(resolve))
     clearInterval(this.#sweeper)
-  }
-
-  // Who came now would wait longer than the first has, who is not even being sent. A database that stands still for a
-  // moment is no reason to refuse the few who then wait.
-  get #isLate(): boolean {
-    if (this.#queuedEvents < MANY_EVENTS) return false
-    const [first] = this.#queue
-    return first !== undefined && performance.now() - first.arrivedAt > this.#limits.queueTimeoutMs * PROMPT_SHARE
   }
 
   // After all that this turn of the event loop brings: the first one would leave alone.
@@ -155,11 +106,9 @@ export class AppendGate<Answer> {
 
   #pump(): void {
     while (this.#queue.length > 0 && (this.#sent.length === 0 ? !this.#isTimeToHold : this.#isTimeToFollow)) {
-      const batch = this.#take()
+      const batch = this.#queue.take(this.#pace.most(this.#queue.length, this.#sender.isShared))
       // By the next turn of the event loop it has its connection, so that another one can follow.
       if (this.#sent.length === 0 && this.#queue.length > 0) this.#pumpSoon()
-      this.#queuedEvents -= batch.events
-      this.#queuedBytes -= batch.bytes
       this.#sent.push(batch)
       void this.#deliver(batch)
     }
@@ -183,19 +132,14 @@ export class AppendGate<Answer> {
     return this.#sent.reduce((sum, { requests }) => sum + requests.length, this.#queue.length)
   }
 
-  /** Whether as much waits as goes into one batch. */
-  get #isFull(): boolean {
-    return this.#queuedEvents >= MAX_BATCH_EVENTS || this.#queuedBytes >= MAX_BATCH_BYTES
-  }
-
   get #isTimeToHold(): boolean {
-    return !this.#isFull && this.#pace.isTimeToHold(this.#queue.length, this.#sender.isShared)
+    return !this.#queue.isFull && this.#pace.isTimeToHold(this.#queue.length, this.#sender.isShared)
   }
 
   // Where another process has its turn after the one under way there is nothing to gain.
   get #isTimeToFollow(): boolean {
     if (this.#sent.length !== 1 || !this.#sender.canFollow || this.#sender.isShared) return false
-    return this.#isFull || this.#pace.isTimeToFollow(this.#queue.length)
+    return this.#queue.isFull || this.#pace.isTimeToFollow(this.#queue.length)
   }
 
   // The next batch leaves before this one is answered, so that the database works while the answers are written.
@@ -206,44 +150,14 @@ export class AppendGate<Answer> {
     answer()
   }
 
-  // A request whose ids are claimed earlier in the batch has to see that one's outcome, so it waits for the next.
-  #take(): Batch<Answer> {
-    const most = this.#pace.most(this.#queue.length, this.#sender.isShared)
-    const batch: Waiting<Answer>[] = []
-    const claimed = new Set<string>()
-    let events = 0
-    let bytes = 0
-    let left: Waiting<Answer>[] | undefined
-    let index = 0
-    for (; index < this.#queue.length && batch.length < most; index++) {
-      const waiting = this.#queue[index] as Waiting<Answer>
-      if (batch.length > 0 && (events + waiting.events > MAX_BATCH_EVENTS || bytes + waiting.bytes > MAX_BATCH_BYTES)) {
-        break
-      }
-      if (claims(waiting.request, claimed)) {
-        batch.push(waiting)
-        events += waiting.events
-        bytes += waiting.bytes
-      } else {
-        left ??= []
-        left.push(waiting)
-      }
-    }
-    this.#queue = left === undefined ? this.#queue.slice(index) : left.concat(this.#queue.slice(index))
-    return { waiting: batch, requests: batch.map(({ request }) => request), sentAt: performance.now(), events, bytes }
-  }
-
   /** Sends the batch, and resolves to what tells its requests. */
-  async #outcome({ waiting: batch, requests }: Pick<Batch<Answer>, 'waiting' | 'requests'>): Promise<() => void> {
+  async #outcome({ waiting: batch, requests, events }: Batch<Answer>): Promise<() => void> {
     const sentAt = performance.now()
     const deadlineAt = (batch[0] as Waiting<Answer>).arrivedAt + this.#limits.requestTimeoutMs
     try {
       const answers = await this.#sender.send(requests, deadlineAt)
       this.#pace.answered(sentAt, this.#open)
-      this.#observer.batchCommitted(
-        batch.reduce((sum, waiting) => sum + waiting.events, 0),
-        (performance.now() - sentAt) / 1000,
-      )
+      this.#observer.batchCommitted(events, (performance.now() - sentAt) / 1000)
       return () => {
         for (let i = 0; i < batch.length; i++) (batch[i] as Waiting<Answer>).resolve(answers[i] as Answer)
       }
@@ -251,8 +165,10 @@ export class AppendGate<Answer> {
       // The content of one request may have caused it: its neighbours must not pay for it.
       if (batch.length > 1 && error instanceof AppError && isUnexpected(error)) {
         const outcomes: (() => void)[] = []
-        for (const waiting of batch)
-          outcomes.push(await this.#outcome({ waiting: [waiting], requests: [waiting.request] }))
+        for (const waiting of batch) {
+          const alone = { waiting: [waiting], requests: [waiting.request], events: waiting.events }
+          outcomes.push(await this.#outcome(alone))
+        }
         return () => {
           for (const answer of outcomes) answer()
         }
@@ -271,15 +187,9 @@ export class AppendGate<Answer> {
       this.#sweeper = undefined
       return
     }
-    const stale = (waiting: Waiting<Answer>) => now - waiting.arrivedAt > this.#limits.queueTimeoutMs
-    if (this.#queue.some(stale)) {
-      for (const waiting of this.#queue.filter(stale)) {
-        this.#queuedEvents -= waiting.events
-        this.#queuedBytes -= waiting.bytes
-        this.#observer.overloaded()
-        waiting.reject(overloaded('The request waited too long to be stored.'))
-      }
-      this.#queue = this.#queue.filter((waiting) => !stale(waiting))
+    for (const waiting of this.#queue.takeStale()) {
+      this.#observer.overloaded()
+      waiting.reject(overloaded('The request waited too long to be stored.'))
     }
     for (const { waiting } of this.#sent) {
       for (const each of waiting) {
@@ -294,23 +204,3 @@ export const outcomeUnknown = (cause?: unknown): AppError =>
   new AppError('commit_outcome_unknown', 'The database did not say whether the events were stored.', { cause })
 
 const overloaded = (detail: string): AppError => new AppError('overloaded', detail)
-
-function sizeOf(request: AppendRequest): { events: number; bytes: number } {
-  let events = 0
-  let bytes = 0
-  for (const append of request.appends) {
-    events += append.events.length
-    for (const event of append.events) bytes += event.data.length + (event.metadata?.length ?? 0) + 100
-  }
-  return { events, bytes }
-}
-
-function claims(request: AppendRequest, claimed: Set<string>): boolean {
-  for (const append of request.appends) {
-    for (const event of append.events) if (event.hasClientId && claimed.has(event.id)) return false
-  }
-  for (const append of request.appends) {
-    for (const event of append.events) if (event.hasClientId) claimed.add(event.id)
-  }
-  return true
-}
