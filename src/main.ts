@@ -3,7 +3,8 @@
 
 import { CommanderError } from 'commander'
 
-const BAD_USAGE = 2
+/** EX_USAGE of sysexits.h: no command means anything else by it. */
+const BAD_USAGE = 64
 const FAILED = 1
 
 // Everybody on the machine can read the arguments of a process, and there may be a password or a token among them.

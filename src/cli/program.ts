@@ -21,6 +21,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   openapi: async () => (await import('./openapi.ts')).openapiCommand(),
 }
 
+const EXIT_CODES = `
+Exit codes: 0 done; 1 failed; 64 the command line is wrong. Commands with others say so in their help.`
+
 /**
  * The program with the command of this name, or with all of them where there is no such command (so that the help and
  * suggestions know them). Parsing throws CommanderError instead of ending the process, for help and version too.
@@ -31,6 +34,7 @@ export async function buildProgram(name?: string): Promise<Command> {
     .version(VERSION)
     .enablePositionalOptions()
     .showHelpAfterError('(annals help lists the commands)')
+    .addHelpText('after', EXIT_CODES)
   const one = name !== undefined && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
   for (const load of one === undefined ? Object.values(COMMANDS) : [one]) program.addCommand(await load())
   throwInsteadOfExit(program)

@@ -113,5 +113,5 @@ t.test('The command chooses for what it is told, for what it measures, and for t
   t.match(parsePolicy(uncommented ?? '', 'what it prints').schedules[0], { type: 'archive', to: 'offsite' })
   t.match(managed.text, /\naws rds modify-db-instance /)
   t.match(unknown, { code: 4, said: /say --size, or --database-url/ })
-  t.match(wrong, { code: 2, said: /A size looks like 250GB/ })
+  t.match(wrong, { code: 64, said: /A size looks like 250GB/ })
 })

@@ -131,5 +131,5 @@ t.test('The commands print them for the policy that is set', async (t) => {
     code: 0,
     text: /^# How this store is backed up\n[^]*when \(Europe\/Berlin\)[^]*For 7 days;/,
   })
-  t.match(await run('backup', 'plan', '--provider', 'rds', '--instance', 'a;b'), { code: 2, said: /letters, digits/ })
+  t.match(await run('backup', 'plan', '--provider', 'rds', '--instance', 'a;b'), { code: 64, said: /letters, digits/ })
 })

@@ -214,7 +214,7 @@ t.test('a start that can not be is one line on standard error and exit 1', async
   )
 })
 
-t.test('bad usage is told, and exits with 2', async (t) => {
+t.test('bad usage is told, and exits with 64', async (t) => {
   const run = async (...args: string[]) => {
     const child = spawnAnnals(t, args)
     return { code: await child.exit, stdout: child.stdout.join('\n'), stderr: child.stderr.join('\n') }
@@ -225,8 +225,8 @@ t.test('bad usage is told, and exits with 2', async (t) => {
     run('--version'),
     run('openapi'),
   ])
-  t.match(nothing, { code: 2, stderr: /Usage: annals[\s\S]*serve[\s\S]*import[\s\S]*export/ })
-  t.match(unknown, { code: 2, stderr: /unknown command 'nonsense'/ })
+  t.match(nothing, { code: 64, stderr: /Usage: annals[\s\S]*serve[\s\S]*import[\s\S]*export/ })
+  t.match(unknown, { code: 64, stderr: /unknown command 'nonsense'/ })
   t.match(version, { code: 0, stdout: VERSION })
   t.match(JSON.parse(openapi.stdout), { openapi: '3.1.0', info: { version: VERSION } })
 })
