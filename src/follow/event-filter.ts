@@ -30,7 +30,7 @@ export function predicateOf(filter: FeedFilter): EventPredicate {
   return checks.length === 0 ? undefined : (event) => checks.every((check) => check(event))
 }
 
-/** A time of RFC 3339 in microseconds since 1970; PostgreSQL rounds further digits to these. */
+/** A time of RFC 3339 in microseconds since 1970. */
 function microseconds(time: string): number {
   const fraction = /\.(\d+)/.exec(time)?.[1] ?? ''
   const seconds = Date.parse(time.replace(/\.\d+/, '').replace(/:60(?=[Zz+-])/, ':59'))

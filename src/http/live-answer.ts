@@ -11,6 +11,13 @@ import { streamBegins } from './request-report.ts'
 
 export const SSE_TYPE = 'text/event-stream'
 
+/** What an answer that goes on says of itself. */
+export const liveHeaders = (type: string): Record<string, string> => ({
+  'content-type': type,
+  'cache-control': 'no-store',
+  'x-accel-buffering': 'no',
+})
+
 /** What is counted: positions of the feed, or versions of a stream. */
 export type Counted = 'position' | 'version'
 
@@ -29,13 +36,8 @@ abstract class LiveAnswer implements LiveSink {
     this.counted = counted
     this.#requestId = reply.request.id
     reply.hijack()
-    const headers = {
-      ...reply.getHeaders(),
-      'content-type': type,
-      'cache-control': 'no-store',
-      'x-accel-buffering': 'no',
-    }
-    this.response.writeHead(200, headers as Record<string, string>)
+    const headers = { ...reply.getHeaders(), ...liveHeaders(type) } as Record<string, string>
+    this.response.writeHead(200, headers)
     this.response.flushHeaders()
     streamBegins(this.response)
   }

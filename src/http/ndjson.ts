@@ -3,6 +3,7 @@
 
 import { Readable } from 'node:stream'
 import type { FastifyReply } from 'fastify'
+import { sendNoBody } from './no-body.ts'
 
 export const NDJSON_TYPE = 'application/x-ndjson'
 
@@ -18,7 +19,7 @@ export interface LinePage {
  */
 export function sendLines(reply: FastifyReply, first: LinePage): FastifyReply {
   reply.type(NDJSON_TYPE)
-  if (reply.request.method === 'HEAD') return reply.send()
+  if (reply.request.method === 'HEAD') return sendNoBody(reply)
   // One page ahead of the socket is enough; more would only be memory.
   return reply.send(Readable.from(pages(first), { objectMode: false, highWaterMark: 1 }))
 }

@@ -1,3 +1,4 @@
+import { canonicalNumber } from './number-range.ts'
 import { scanSpace, scanString } from './scan.ts'
 
 /**
@@ -60,14 +61,4 @@ function canonicalArray(json: Buffer, start: number): Canonical {
     if (json[pos] === 0x2c) pos = scanSpace(json, pos + 1)
   }
   return { end: pos + 1, text: `[${items.join(',')}]` }
-}
-
-/** `1.50e1`, `15.0` and `15` are all `15e0`: digits without outer zeros, and the power of ten. */
-function canonicalNumber(text: string): string {
-  const [, sign = '', whole = '', fraction = '', power = '0'] =
-    /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(text) ?? []
-  const digits = (whole + fraction).replace(/^0+/, '')
-  const significant = digits.replace(/0+$/, '')
-  if (significant === '') return '0'
-  return `${sign}${significant}e${Number(power) - fraction.length + digits.length - significant.length}`
 }

@@ -1,7 +1,7 @@
 // One validating pass over JSON bytes. JSON.parse would round numbers, drop duplicate keys and take any depth
 // without a word; here a value is only walked, so that its bytes can be stored as they came.
 
-import { exponentSize } from './number-range.ts'
+import { exactNumber, exponentSize } from './number-range.ts'
 import { closeObject, forgetKeys, noteKey, openObject } from './object-keys.ts'
 import { hexUnit, isEscape, JsonSyntaxError, skipDigits, skipWord } from './tokens.ts'
 
@@ -222,10 +222,12 @@ export function scanSpace(body: Buffer, start: number): number {
   return skipSpace(start)
 }
 
-/** A number, true, false or null at `start`. */
+/** A number, true, false or null at `start`; a number that only rounding makes whole is NaN. */
 export function scanScalar(body: Buffer, start: number): { end: number; value: number | boolean | null } {
   source = body
   findings = undefined
   const end = skipScalar(start, body[start])
-  return { end, value: JSON.parse(body.toString('latin1', start, end)) as number | boolean | null }
+  const text = body.toString('latin1', start, end)
+  const value = JSON.parse(text) as number | boolean | null
+  return { end, value: typeof value === 'number' ? exactNumber(text) : value }
 }

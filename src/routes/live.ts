@@ -8,9 +8,10 @@ import { AppError, validationFailed } from '../errors.ts'
 import type { FollowHub } from '../follow/follow-hub.ts'
 import type { FollowQuery } from '../follow/follower.ts'
 import type { Lifecycle } from '../http/lifecycle.ts'
-import { type Counted, EventStream, LineStream, SSE_TYPE } from '../http/live-answer.ts'
+import { type Counted, EventStream, LineStream, liveHeaders, SSE_TYPE } from '../http/live-answer.ts'
 import { NDJSON_TYPE } from '../http/ndjson.ts'
 import { negotiate } from '../http/negotiate.ts'
+import { sendNoBody } from '../http/no-body.ts'
 import { queryError } from '../http/query.ts'
 
 /** What routes need to follow. */
@@ -184,7 +185,7 @@ export function answerLive(
   { hub, lifecycle }: LiveParts,
 ): FastifyReply {
   const counted: Counted = query.kind === 'feed' ? 'position' : 'version'
-  if (reply.request.method === 'HEAD') return reply.type(form).send()
+  if (reply.request.method === 'HEAD') return sendNoBody(reply.headers(liveHeaders(form)))
   const sink = form === SSE_TYPE ? new EventStream(reply, counted) : new LineStream(reply, counted)
   const follower = hub.follow(query, sink)
   const close = lifecycle.openStream(reply.raw, () => {

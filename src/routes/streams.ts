@@ -9,6 +9,7 @@ import type { EventLog, PageText, StreamQuery } from '../db/event-log.ts'
 import type { SnapshotStore } from '../db/snapshots/snapshot-store.ts'
 import { type LinePage, NDJSON_TYPE, sendLines } from '../http/ndjson.ts'
 import { varyBy } from '../http/negotiate.ts'
+import { sendNoBody } from '../http/no-body.ts'
 import { StreamListSchema, StreamPageSchema, StreamParams, StreamStandingSchema } from './event-schemas.ts'
 import {
   answerLive,
@@ -122,7 +123,7 @@ export function streamRoutes(app: FastifyInstance, { log, snapshots, ...live }: 
       confirmEpoch(request, live.epoch)
       if (page.head === 0) throw streamNotFound()
       reply.header('etag', `"${page.head}"`)
-      if (isNotModified(request.headers['if-none-match'], page.head)) return reply.code(304).send()
+      if (isNotModified(request.headers['if-none-match'], page.head)) return sendNoBody(reply.code(304))
       if (form === NDJSON_TYPE) return sendLines(reply, streamLines({ log, isSame }, query, page, read.limit))
       return sendPage(reply, query, page)
     },
@@ -233,22 +234,36 @@ function nextVersion(query: StreamQuery, page: PageText): number | null {
   return last < page.head ? last + 1 : null
 }
 
+/**
+ * The page before this one, or null at the beginning. How far back events of a type lie nobody knows here, so with a
+ * filter it is what is found the other way, in that order.
+ */
+function previousPage(query: StreamQuery, head: number): StreamQuery | null {
+  const { limit, types } = query
+  const isForward = query.direction === 'forward'
+  const from = Math.min(query.fromVersion ?? (isForward ? 1 : head), isForward ? head + 1 : head)
+  const left = isForward ? from - 1 : head - from
+  if (left <= 0) return null
+  const [step, back] = isForward ? [-1, 'backward' as const] : [1, 'forward' as const]
+  if (types !== undefined) return { ...query, fromVersion: from + step, direction: back }
+  const many = Math.min(limit, left)
+  return { ...query, fromVersion: from + step * many, limit: many }
+}
+
 function sendPage(reply: FastifyReply, query: StreamQuery, page: PageText): FastifyReply {
   const path = `/streams/${encodeURIComponent(query.streamId)}/events`
-  const isForward = query.direction === 'forward'
-  const link = (fromVersion: number) =>
+  const link = ({ fromVersion, limit, direction, types }: StreamQuery) =>
     pageLink(path, {
       from_version: fromVersion,
-      limit: query.limit,
-      direction: isForward ? undefined : 'backward',
-      type: query.types,
+      limit,
+      direction: direction === 'forward' ? undefined : direction,
+      type: types,
     })
   const nextFrom = nextVersion(query, page)
-  const next = nextFrom === null ? null : link(nextFrom)
+  const next = nextFrom === null ? null : link({ ...query, fromVersion: nextFrom })
   const links = next === null ? [] : [`<${next}>; rel="next"`]
-  const from = query.fromVersion ?? (isForward ? 1 : page.head)
-  const previous = isForward ? Math.max(1, from - query.limit) : Math.min(page.head, from + query.limit)
-  if (isForward ? from > 1 : from < page.head) links.push(`<${link(previous)}>; rel="prev"`)
+  const previous = previousPage(query, page.head)
+  if (previous !== null) links.push(`<${link(previous)}>; rel="prev"`)
   if (links.length > 0) reply.header('link', links.join(', '))
   return reply
     .type('application/json; charset=utf-8')

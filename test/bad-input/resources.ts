@@ -24,6 +24,7 @@ const SNAPSHOTS: Case[] = [
   ['null for a snapshot', invalid, snapshot('null')],
   ['version 0', invalid, snapshot('{"version":0,"state":1}')],
   ['a version that is a text', invalid, snapshot('{"version":"1","state":1}')],
+  ['a little more than a version', invalid, snapshot('{"version":1.0000000000000000000001,"state":1}')],
   ['half a version', invalid, snapshot('{"version":1.5,"state":1}')],
   ['version 2^53', invalid, snapshot('{"version":9007199254740992,"state":1}')],
   ['a version that is ahead', [409, 'snapshot_ahead'], snapshot('{"version":4,"state":1}')],

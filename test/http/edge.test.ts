@@ -38,6 +38,28 @@ t.test('every GET answers HEAD with the same headers and no body', async (t) => 
   }
 })
 
+t.test('HEAD says nothing of a length that GET does not say either', async (t) => {
+  const { port, close } = await startTestApp()
+  t.teardown(close)
+  const head = async (path: string, header: string) =>
+    (await sendRaw(port, `HEAD ${path} HTTP/1.1\r\nHost: localhost\r\n${header}\r\nConnection: close\r\n\r\n`, 150))
+      .text
+  for (const type of ['application/x-ndjson', 'text/event-stream']) {
+    const text = await head('/events', `Accept: ${type}`)
+    t.match(text, new RegExp(`^HTTP/1.1 200[^]*content-type: ${type}`))
+    t.notMatch(text, /content-length/i, type)
+    if (type === 'text/event-stream') t.match(text, /cache-control: no-store[^]*x-accel-buffering: no/)
+  }
+  const body = JSON.stringify({ events: [{ type: 'A' }] })
+  const stored = await fetch(`http://127.0.0.1:${port}/streams/x/events`, {
+    ...{ method: 'POST', headers: { 'content-type': 'application/json' }, body },
+  })
+  t.equal(stored.status, 201)
+  const unchanged = await head('/streams/x/events', 'If-None-Match: *')
+  t.match(unchanged, /^HTTP\/1\.1 304/)
+  t.notMatch(unchanged, /content-length/i)
+})
+
 t.test('HEAD on a socket sends no byte of a body', async (t) => {
   const { port, close } = await startTestApp()
   t.teardown(close)

@@ -67,6 +67,24 @@ t.test('duplicate and prototype keys of the envelope are refused with their poin
   t.same(failure('{"constructor":1}').members['errors'], [{ pointer: '/constructor', rule: 'forbidden_key' }])
 })
 
+t.test('a number of the envelope is whole only where its text is', async (t) => {
+  const number = (json: string) => parse(`{"a":${json}}`)['a']
+  for (const [json, value] of [
+    ['1.0', 1],
+    ['10e-1', 1],
+    ['1e3', 1_000],
+    ['-0.0', 0],
+    ['0e-400', 0],
+    ['1.5', 1.5],
+  ]) {
+    t.ok(Object.is(Math.abs(number(json as string) as number), value), json as string)
+  }
+  const long = `0.${'0'.repeat(100_000)}1`
+  for (const json of ['1e-400', '-1e-400', '1.00000000000000000001', '9007199254740991.4', long]) {
+    t.ok(Number.isNaN(number(json)), json.slice(0, 30))
+  }
+})
+
 t.test('stored members stay the bytes they came as, on one line', async (t) => {
   t.equal(
     String(data('{ "z" : 1.10, "a":[9007199254740993,0.1000000000000000055] }')),
