@@ -146,6 +146,7 @@ t.test('the metrics port serves metrics alone, and needs no token', async (t) =>
   t.equal((await fetch(metricsUrl, { method: 'OPTIONS' })).headers.get('allow'), 'GET, HEAD, OPTIONS')
   t.match(await ask(metricsUrl, { method: 'POST' }), { status: 405, body: { code: 'method_not_allowed' } })
   t.match(await ask(metricsUrl.replace('/metrics', '/health')), { status: 404, body: { code: 'route_not_found' } })
+  t.match(await ask(`${metricsUrl}?a=1`), { status: 400, body: { errors: [{ pointer: 'query/a' }] } })
   t.match(await ask(metricsUrl, { headers: { accept: 'image/png' } }), {
     status: 406,
     body: { code: 'not_acceptable' },

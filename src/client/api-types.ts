@@ -2523,6 +2523,10 @@ export interface operations {
             query?: {
                 /** @description What `Annals-Epoch` said when the cursor was current, also as a header of that name: 409 `epoch_changed` when positions may mean other events by now. */
                 epoch?: string;
+                /** @description Wait until this position is visible here, else 503 `not_yet_visible`. */
+                at_least?: number;
+                /** @description Longest wait for `at_least` in seconds; 5 when absent. */
+                at_least_wait?: number;
                 /** @description Most events of the page; 100 when absent. */
                 limit?: number;
                 /** @description Long poll: when there is nothing, wait up to this many seconds. */

@@ -3,6 +3,7 @@
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { Type } from '@sinclair/typebox'
 import { AppError } from '../errors.ts'
 import type { Settings } from '../settings.ts'
 import { checkHeaders } from './headers.ts'
@@ -11,6 +12,7 @@ import { answerMalformed } from './malformed.ts'
 import { methodNotAllowed } from './methods.ts'
 import { negotiate } from './negotiate.ts'
 import { renderProblem } from './problems.ts'
+import { compileQuery } from './query.ts'
 import { requestIdOf } from './request-id.ts'
 import type { KeyPair } from './tls-files.ts'
 
@@ -92,9 +94,14 @@ async function answer(request: IncomingMessage, response: ServerResponse, scrape
 
 const ALLOW = 'GET, HEAD, OPTIONS'
 
+const noParameters = compileQuery(Type.Object({}))
+
+/** Why the request is not served. @throws AppError `validation_failed` for a parameter */
 function refusal({ url = '', method = '' }: IncomingMessage): AppError | undefined {
-  if (url.split('?', 1)[0] !== '/metrics') return new AppError('route_not_found', 'This port serves /metrics alone.')
+  const [path, query = ''] = url.split('?', 2)
+  if (path !== '/metrics') return new AppError('route_not_found', 'This port serves /metrics alone.')
   if (!['GET', 'HEAD', 'OPTIONS'].includes(method)) return methodNotAllowed(method, ALLOW)
+  noParameters(query)
   return undefined
 }
 

@@ -27,6 +27,8 @@ import {
 } from './consumer-schemas.ts'
 import {
   answerLive,
+  atLeastParameters,
+  beginRead,
   confirmEpoch,
   epochParameters,
   followCursor,
@@ -47,6 +49,7 @@ const LOOK_AGAIN_MS = 300
 
 const NextQuery = Type.Object({
   ...epochParameters,
+  ...atLeastParameters,
   limit: consumerLimit,
   wait: Type.Optional(
     Type.Integer({
@@ -75,6 +78,7 @@ export function consumerEventRoutes(
         'consumer_paused',
         'cursor_ahead',
         'epoch_changed',
+        'not_yet_visible',
         ...WRITE_PROBLEMS,
       ),
     },
@@ -86,7 +90,7 @@ export function consumerEventRoutes(
       const name = consumerName(request)
       const { limit = DEFAULT_LIMIT, wait } = request.query as Static<typeof NextQuery>
       varyBy(reply, 'Accept')
-      await stampEpoch(request, reply, live)
+      await beginRead(request, reply, live)
       if (negotiate(request.headers.accept, ['application/json', SSE_TYPE]) === SSE_TYPE)
         return follow(request, reply, name)
       const batch = await nextEvents(
@@ -103,7 +107,7 @@ export function consumerEventRoutes(
 
   const follow = async (request: FastifyRequest, reply: FastifyReply, name: string): Promise<FastifyReply> => {
     for (const parameter of Object.keys(request.query as object)) {
-      if (parameter === 'epoch') continue
+      if (parameter in epochParameters || parameter in atLeastParameters) continue
       throw queryError(parameter, 'not_followed', 'has no meaning for what goes on.')
     }
     const { filter, checkpoint, isPaused } = await consumers.read(name)

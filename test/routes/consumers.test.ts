@@ -171,6 +171,11 @@ t.test('one reader reads and acknowledges positions', async (t) => {
   await sleep(100)
   await append(['simple-0'], 1)
   t.equal(eventsOf(await waiting).length, 1, 'a long poll hears of a new event')
+  t.match(await get(`/consumers/simple/events?at_least=${last + 4}`), { status: 200, body: { events: [{}] } })
+  t.match(await get(`/consumers/simple/events?at_least=${last + 5}&at_least_wait=0`), {
+    status: 503,
+    body: { code: 'not_yet_visible' },
+  })
 })
 
 t.test('as Server-Sent Events it begins at the checkpoint', async (t) => {
