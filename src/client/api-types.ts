@@ -1865,7 +1865,7 @@ export interface operations {
     appendToStream: {
         parameters: {
             query?: {
-                /** @description On a conflict, also answer with the events after the caller's version (first 100). */
+                /** @description On a conflict, also answer with the events after the caller's version: the first 100, or as many of them as 16 MiB hold. */
                 resync?: boolean;
             };
             header?: never;

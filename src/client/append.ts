@@ -8,7 +8,7 @@ import type { CallOptions, Transport } from './transport.ts'
 export interface AppendOptions extends CallOptions {
   /** Version the stream has to be at (0: it has no event yet), `exists`, or `any` (when absent). */
   expectedVersion?: ExpectedVersion | undefined
-  /** On a conflict, have the events after `expectedVersion` in the error's `problem.events`. */
+  /** On a conflict, have the events after `expectedVersion` in the error's `problem.events`: at most 100, and 16 MiB. */
   resync?: boolean | undefined
 }
 

@@ -51,7 +51,10 @@ const APPEND_PROBLEMS = [
 
 const AppendQuery: TObject = Type.Object({
   resync: Type.Optional(
-    Type.Boolean({ description: "On a conflict, also answer with the events after the caller's version (first 100)." }),
+    Type.Boolean({
+      description:
+        "On a conflict, also answer with the events after the caller's version: the first 100, or as many of them as 16 MiB hold.",
+    }),
   ),
 })
 
