@@ -5,6 +5,7 @@ import type { FastifyInstance, FastifyReply } from 'fastify'
 import { eventArray, hasEvents } from '../contract/event-page.ts'
 import { isNotModified } from '../contract/preconditions.ts'
 import { checkStreamId, streamNotFound } from '../contract/stream-id.ts'
+import { nextVersion, previousPage } from '../contract/stream-page.ts'
 import type { EventLog, PageText, StreamQuery } from '../db/event-log.ts'
 import type { SnapshotStore } from '../db/snapshots/snapshot-store.ts'
 import { type LinePage, NDJSON_TYPE, sendLines } from '../http/ndjson.ts'
@@ -224,30 +225,6 @@ function streamQuery(streamId: string, read: StreamRead, isLines: boolean): Stre
     ...(read.from_version === undefined ? {} : { fromVersion: read.from_version }),
     ...(read.type === undefined ? {} : { types: read.type }),
   }
-}
-
-/** The version that the next page starts at, or null at the end. */
-function nextVersion(query: StreamQuery, page: PageText): number | null {
-  const { last } = page
-  if (!page.isFull || last === undefined) return null
-  if (query.direction === 'backward') return last > 1 ? last - 1 : null
-  return last < page.head ? last + 1 : null
-}
-
-/**
- * The page before this one, or null at the beginning. How far back events of a type lie nobody knows here, so with a
- * filter it is what is found the other way, in that order.
- */
-function previousPage(query: StreamQuery, head: number): StreamQuery | null {
-  const { limit, types } = query
-  const isForward = query.direction === 'forward'
-  const from = Math.min(query.fromVersion ?? (isForward ? 1 : head), isForward ? head + 1 : head)
-  const left = isForward ? from - 1 : head - from
-  if (left <= 0) return null
-  const [step, back] = isForward ? [-1, 'backward' as const] : [1, 'forward' as const]
-  if (types !== undefined) return { ...query, fromVersion: from + step, direction: back }
-  const many = Math.min(limit, left)
-  return { ...query, fromVersion: from + step * many, limit: many }
 }
 
 function sendPage(reply: FastifyReply, query: StreamQuery, page: PageText): FastifyReply {
