@@ -5,9 +5,12 @@ import { archiveFile, fetchFile } from '../backup/wal/archive-file.ts'
 import { thisProgram, walConfiguration } from '../backup/wal/wal-configuration.ts'
 
 const EXIT_CODES = `
-Exit codes: 0 done; 100 the archive does not have the file, which PostgreSQL takes for the end of the log; 200 failed, upon
-which PostgreSQL tries again, or stops a recovery. Of a program that can't be started PostgreSQL believes that the log ends:
-take the restore_command that \`annals wal conf\` prints, which lets only 100 mean that.`
+Exit codes of archive and conf: 0 done; 1 failed, a wrong command line too. PostgreSQL counts the failure in
+pg_stat_archiver, and tries again; above 125 it would not count it.
+Exit codes of fetch: 0 done; 100 the archive does not have the file, which PostgreSQL takes for the end of the log; 200
+failed, a wrong command line too, which stops a recovery.
+Of a program that can't be started PostgreSQL counts no failure, and believes that the log ends: take the commands that
+\`annals wal conf\` prints, which make a failure of it.`
 
 /** `annals wal archive|fetch|conf`. Errors carry the exit code. */
 export function walCommand(): Command {

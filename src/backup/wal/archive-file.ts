@@ -25,15 +25,17 @@ export class WalError extends Error {
  * Above that it stops. Node.js itself ends with small numbers when it can't start, so this is one that it does not have.
  */
 export const NOT_THERE = 100
-/** Also for an archive_command, which is tried again in any case. */
-const BROKEN = 200
+const NOT_FETCHED = 200
+/** Of an archive_command it counts what fails with 1 to 125, and tries again. Above that its archiver ends without counting. */
+const NOT_ARCHIVED = 1
 
 /**
  * Puts a file into the archive: durable before this returns, never over another one, and under its name only when it
  * is whole. One that is there already with the same contents is fine: the server may have died before it noted that.
+ * @throws WalError with exit code 1
  */
 export async function archiveFile(path: string, archive: string): Promise<void> {
-  const name = checkName(basename(path))
+  const name = checkName(basename(path), NOT_ARCHIVED)
   const target = join(archive, name)
   const partial = join(archive, `.${name}.${randomBytes(6).toString('hex')}.partial`)
   try {
@@ -48,14 +50,14 @@ export async function archiveFile(path: string, archive: string): Promise<void> 
       if (!(await isSame(path, target))) {
         throw new WalError(
           `${target} is there already and differs: two servers may be archiving to one folder. Nothing was overwritten`,
-          BROKEN,
+          NOT_ARCHIVED,
         )
       }
     }
     await sync(archive)
   } catch (cause) {
     if (cause instanceof WalError) throw cause
-    throw new WalError(`${name} can't be archived to ${archive}: ${(cause as Error).message}`, BROKEN, cause)
+    throw new WalError(`${name} can't be archived to ${archive}: ${(cause as Error).message}`, NOT_ARCHIVED, cause)
   } finally {
     await unlink(partial).catch(() => {})
   }
@@ -63,7 +65,7 @@ export async function archiveFile(path: string, archive: string): Promise<void> 
 
 /** Brings a file back. @throws WalError with exit code 100 when the archive does not have it, and above 125 when it can't be told */
 export async function fetchFile(name: string, path: string, archive: string): Promise<void> {
-  const source = join(archive, checkName(name))
+  const source = join(archive, checkName(name, NOT_FETCHED))
   const partial = join(dirname(path), `annals-${randomBytes(6).toString('hex')}`)
   try {
     // A folder that is not mounted must not look like the end of the log.
@@ -75,15 +77,15 @@ export async function fetchFile(name: string, path: string, archive: string): Pr
     await sync(dirname(path))
   } catch (cause) {
     if (cause instanceof WalError) throw cause
-    throw new WalError(`${name} can't be fetched from ${archive}: ${(cause as Error).message}`, BROKEN, cause)
+    throw new WalError(`${name} can't be fetched from ${archive}: ${(cause as Error).message}`, NOT_FETCHED, cause)
   } finally {
     await unlink(partial).catch(() => {})
   }
 }
 
-function checkName(name: string): string {
+function checkName(name: string, exitCode: number): string {
   if (WAL_NAME.test(name)) return name
-  throw new WalError(`${JSON.stringify(name)} is not the name of a file of PostgreSQL's log`, BROKEN)
+  throw new WalError(`${JSON.stringify(name)} is not the name of a file of PostgreSQL's log`, exitCode)
 }
 
 async function isSame(path: string, other: string): Promise<boolean> {

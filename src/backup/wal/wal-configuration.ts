@@ -28,7 +28,8 @@ max_slot_wal_keep_size = 10GB
 `
 }
 
-const archiveCommand = (paths: WalPaths): string => command(paths, ['wal', 'archive', '%p', '--to'])
+/** Of a program that is not there, or was killed, PostgreSQL would not count that it failed. */
+const archiveCommand = (paths: WalPaths): string => `${command(paths, ['wal', 'archive', '%p', '--to'])} || exit 1`
 
 /** For `restore_command`. */
 export const fetchCommand = (paths: WalPaths): string =>
@@ -43,7 +44,7 @@ export const onlyEndsWith = (code: number, command: string): string =>
 
 // PostgreSQL hands the line to a shell and puts the names in, which are letters and digits. All else is quoted here.
 function command({ program, archive }: WalPaths, words: string[]): string {
-  if (!isAbsolute(archive)) throw new WalError(`the folder for the log has to be an absolute path: ${archive}`, 4)
+  if (!isAbsolute(archive)) throw new WalError(`the folder for the log has to be an absolute path: ${archive}`, 1)
   return settingCommand([...program, ...words, archive])
 }
 
