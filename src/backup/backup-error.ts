@@ -21,6 +21,20 @@ export class BackupError extends Error {
   }
 }
 
+/** `refused` for one of the options. The message begins with its name, as it is in JSON; the command line has it with dashes. */
+export class OptionError extends BackupError {
+  override name = 'OptionError'
+  readonly option: string
+  /** In snake_case, for programs. */
+  readonly rule: string
+
+  constructor(option: string, rule: string, problem: string) {
+    super('refused', `${option} ${problem}`)
+    this.option = option
+    this.rule = rule
+  }
+}
+
 /** What went wrong, with what the system or the database said about it. */
 export function describeCause(error: unknown): string {
   const { message, code, detail } = error as Error & { code?: string; detail?: string }

@@ -3,10 +3,10 @@
 
 import type { JobKind, JobRecord } from '../db/backup/backup-records.ts'
 import { translatePgError } from '../db/pg-errors.ts'
-import { AppError, type ErrorCode } from '../errors.ts'
-import { asBackupError, type BackupErrorKind } from './backup-error.ts'
+import { AppError, type ErrorCode, validationFailed } from '../errors.ts'
+import { asBackupError, type BackupErrorKind, OptionError } from './backup-error.ts'
 import { type Catalogue, type CatalogueEntry, readCatalogue, readJobs } from './catalogue.ts'
-import { type BackupRequest, createBackup } from './create-backup.ts'
+import { type BackupRequest, checkRequest, createBackup } from './create-backup.ts'
 import type { Desk } from './desk.ts'
 import type { JobContext, JobTools, VerifyLevel } from './driver.ts'
 import type { Manifest } from './manifest.ts'
@@ -17,7 +17,7 @@ export interface BackupService {
   list(): Promise<Catalogue>
   /** @throws AppError `backup_not_found`, `backup_damaged` */
   find(id: string): Promise<{ entry: CatalogueEntry | undefined; manifest: Manifest }>
-  /** Each begins a job and answers its id. @throws AppError `job_running`, `backup_refused` */
+  /** Each begins a job and answers its id. @throws AppError `job_running`, `backup_refused`; before it `validation_failed` */
   create(request: BackupRequest): Promise<string>
   verify(id: string, level: VerifyLevel): Promise<string>
   test(id: string): Promise<string>
@@ -56,7 +56,12 @@ export class BackupJobs implements BackupService {
     }
   }
 
-  create(request: BackupRequest): Promise<string> {
+  async create(request: BackupRequest): Promise<string> {
+    try {
+      checkRequest(request)
+    } catch (error) {
+      return rethrow(error)
+    }
     return this.#begin('create', (desk, context) => createBackup(desk, request, context))
   }
 
@@ -117,6 +122,9 @@ const CODES: Partial<Record<BackupErrorKind, ErrorCode>> = {
 
 function translate(error: unknown): AppError {
   if (error instanceof AppError) return error
+  if (error instanceof OptionError) {
+    return validationFailed([{ pointer: `/${error.option}`, rule: error.rule }], `${error.message}.`)
+  }
   const { kind, message, cause } = asBackupError(error)
   const code = CODES[kind]
   return code === undefined

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { putBackup } from '../db/backup/backup-records.ts'
 import { VERSION } from '../version.ts'
 import { asBackupError, BackupError } from './backup-error.ts'
+import { checkOptions } from './check-options.ts'
 import type { Desk } from './desk.ts'
 import type { Staged } from './destinations/destination.ts'
 import type { BackupDriver, CreateOptions, JobContext } from './driver.ts'
@@ -12,7 +13,6 @@ import { driverOf } from './drivers.ts'
 import { MANIFEST_FILE, type Manifest, manifestHash, manifestText, sizeOf } from './manifest.ts'
 import { listFiles } from './open/check-files.ts'
 import { openChain } from './open/open-chain.ts'
-import { PGBACKREST } from './pgbackrest/details.ts'
 import { type JobCatalogue, runJob } from './run-job.ts'
 
 export interface BackupRequest {
@@ -22,19 +22,23 @@ export interface BackupRequest {
   options: CreateOptions
 }
 
+/** What can be said of a request without a database. @throws BackupError `refused`, OptionError */
+export function checkRequest({ type, since, options }: BackupRequest): BackupDriver {
+  const driver = driverOf(type)
+  if (since !== undefined && !driver.isIncremental) {
+    throw new BackupError('refused', `a backup of type ${type} can't add to another one`)
+  }
+  checkOptions(driver, options)
+  return driver
+}
+
 /** @throws BackupError */
 export async function createBackup(
   desk: Desk,
   request: BackupRequest,
   context: JobContext & { onStarted?(jobId: string): void },
 ): Promise<Manifest> {
-  const driver = driverOf(request.type)
-  if (request.since !== undefined && !driver.isIncremental) {
-    throw new BackupError('refused', `a backup of type ${driver.type} can't add to another one`)
-  }
-  if (request.options.kind !== undefined && driver.type !== PGBACKREST) {
-    throw new BackupError('refused', `--kind is for --type ${PGBACKREST}`)
-  }
+  const driver = checkRequest(request)
   if (desk.store === undefined) throw new BackupError('refused', 'there is no database to back up: set DATABASE_URL')
   const definition = { kind: 'create', backupId: null, request: { ...request } } as const
   const { manifest } = await runJob(desk.store, definition, context, async (context, catalogue) => {

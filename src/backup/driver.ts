@@ -41,7 +41,7 @@ export interface OpenBackup {
   folder: string
 }
 
-/** What the caller may choose; a driver refuses what it does not know. */
+/** What the caller may choose; each driver says which of them it takes. */
 export interface CreateOptions {
   format?: 'custom' | 'plain'
   gzip?: boolean
@@ -118,7 +118,11 @@ export interface BackupDriver {
   /** For `annals backup types` and `GET /backups/types`. */
   readonly about: { summary: string; advantages: string[]; disadvantages: string[]; needs: string[] }
   readonly isIncremental: boolean
-  /** @throws BackupError `refused` before anything is written, `failed`, `stopped` */
+  /** Of the options; the others are refused. */
+  readonly takes: readonly (keyof CreateOptions)[]
+  /** What is wrong with those that it takes. @throws OptionError */
+  checkOptions?(options: CreateOptions): void
+  /** With options that were checked. @throws BackupError `refused` before anything is written, `failed`, `stopped` */
   create(request: CreateRequest): Promise<CreateResult>
   /** Level 1, after level 0 has passed. @throws BackupError `damaged` at the first thing that is wrong */
   read(request: ReadRequest): Promise<void>

@@ -1,7 +1,7 @@
 // What the commands for backups have in common: which store, which folder, how progress is shown, how it ends.
 
 import { CommanderError } from 'commander'
-import { asBackupError, type BackupError, type BackupErrorKind } from '../backup/backup-error.ts'
+import { asBackupError, type BackupError, type BackupErrorKind, OptionError } from '../backup/backup-error.ts'
 import type { Desk } from '../backup/desk.ts'
 import { openDestination } from '../backup/destinations/destinations.ts'
 import type { JobContext } from '../backup/driver.ts'
@@ -104,6 +104,7 @@ export async function withFiles(options: DeskOptions, work: (desk: Desk, context
 function asCommandError(error: unknown, signal: AbortSignal): Error {
   if (error instanceof CommanderError || error instanceof SettingsError) return error
   const failure: BackupError = asBackupError(error, signal)
-  const message = [failure.message, ...failure.evidence.map((line) => `  ${line}`)].join('\n')
+  const said = failure instanceof OptionError ? `--${failure.message}` : failure.message
+  const message = [said, ...failure.evidence.map((line) => `  ${line}`)].join('\n')
   return new BackupCommandError(message, EXIT_BY_KIND[failure.kind], failure)
 }

@@ -47,7 +47,7 @@ function createCommand(): Command {
     .option('--since <id>', 'only what came after this backup, where the type can do that')
     .addOption(new Option('--format <format>', 'of a dump').choices(['custom', 'plain']))
     .option('--gzip', 'compress a plain dump')
-    .option('--tables <names>', 'tables of a dump, separated by commas', (text: string) => text.split(','))
+    .option('--tables <names>', 'of a backup of type tables, separated by commas', (text: string) => text.split(','))
     .addOption(new Option('--kind <kind>', 'of pgBackRest; full when absent').choices(['full', 'diff', 'incr']))
     .action(async (options: DeskOptions & CreateOptions & { type: string; since?: string }) => {
       const { type, since, format, gzip, tables, kind } = options

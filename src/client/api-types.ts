@@ -3180,13 +3180,13 @@ export interface operations {
                     type?: string;
                     /** @description Only what came after this backup. */
                     since?: string;
-                    /** @description Of a dump. */
+                    /** @description Of a dump; `custom` when absent. */
                     format?: "custom" | "plain";
                     /** @description Compress a plain dump. */
                     gzip?: boolean;
                     /** @description Of pgBackRest. */
                     kind?: "full" | "diff" | "incr";
-                    /** @description Of a dump. */
+                    /** @description Of the type `tables`, which needs them. */
                     tables?: string[];
                 };
             };

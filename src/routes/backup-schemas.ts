@@ -134,7 +134,9 @@ export const NewBackupSchema = Type.Object(
   {
     type: Type.Optional(Type.String({ default: 'archive', description: 'As `GET /backups/types` lists them.' })),
     since: Type.Optional(Type.String({ pattern: BACKUP_ID, description: 'Only what came after this backup.' })),
-    format: Type.Optional(Type.Union([Type.Literal('custom'), Type.Literal('plain')], { description: 'Of a dump.' })),
+    format: Type.Optional(
+      Type.Union([Type.Literal('custom'), Type.Literal('plain')], { description: 'Of a dump; `custom` when absent.' }),
+    ),
     gzip: Type.Optional(Type.Boolean({ description: 'Compress a plain dump.' })),
     kind: Type.Optional(
       Type.Union([Type.Literal('full'), Type.Literal('diff'), Type.Literal('incr')], { description: 'Of pgBackRest.' }),
@@ -143,7 +145,7 @@ export const NewBackupSchema = Type.Object(
       Type.Array(Type.String({ pattern: '^[a-z_][a-z0-9_]{0,62}$' }), {
         minItems: 1,
         maxItems: 100,
-        description: 'Of a dump.',
+        description: 'Of the type `tables`, which needs them.',
       }),
     ),
   },

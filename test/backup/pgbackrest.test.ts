@@ -148,11 +148,6 @@ t.test('What pgBackRest can not do is refused in words before there is a backup'
     failure(createBackup(of, { type: 'pgbackrest', options }, { ...context, ...change }))
   t.match(await attempt({}, { pgbackrestRepository: undefined }), { kind: 'refused', message: /BACKUP_PGBACKREST_DIR/ })
   t.match(await attempt({}, { pgbackrestRepository: '/a b' }), { kind: 'refused', message: /absolute path/ })
-  t.match(await attempt({ gzip: true }), { kind: 'refused', message: /are for dumps/ })
-  t.match(await failure(createBackup(desk, { type: 'archive', options: { kind: 'full' } }, context)), {
-    kind: 'refused',
-    message: '--kind is for --type pgbackrest',
-  })
   t.match(await attempt({}, { pgbackrestRepository: join(repository, 'below') }), {
     kind: 'refused',
     message: /annals\.conf can't be written: ENOENT/,

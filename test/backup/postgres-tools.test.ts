@@ -330,9 +330,6 @@ t.test('A dump shows one moment while events are being appended', async (t) => {
 
 t.test('What can not work is refused in words before it begins', async (t) => {
   const { desk } = await newDesk(t)
-  t.match((await failure(make(desk, 'full', { gzip: true }))).message, /--gzip is for --format plain/)
-  t.match((await failure(make(desk, 'full', { tables: ['events'] }))).message, /--tables is for --type tables/)
-  t.match((await failure(make(desk, 'tables'))).message, /needs --tables/)
   t.match(
     (await failure(make(desk, 'tables', { tables: ['events', '*'] }))).message,
     /no table "\*" in the schema public/,

@@ -8,7 +8,7 @@ import t from 'tap'
 import { readCatalogue } from '../../src/backup/catalogue.ts'
 import { createBackup } from '../../src/backup/create-backup.ts'
 import { assess } from '../../src/backup/drills/assess.ts'
-import type { CreateOptions, JobContext } from '../../src/backup/driver.ts'
+import type { JobContext } from '../../src/backup/driver.ts'
 import { MANIFEST_FILE } from '../../src/backup/manifest.ts'
 import { DEFAULT_POLICY } from '../../src/backup/policy/policy.ts'
 import { checkRdb } from '../../src/backup/redis/rdb-file.ts'
@@ -29,8 +29,8 @@ const skip =
 
 const server = await createTestDatabase(t)
 const tools = (redisUrl: string): JobContext => ({ ...context(), redisUrl })
-const makeRedis = (desk: Parameters<typeof createBackup>[0], job: JobContext, options: CreateOptions = {}) =>
-  createBackup(desk, { type: 'redis', options }, job)
+const makeRedis = (desk: Parameters<typeof createBackup>[0], job: JobContext) =>
+  createBackup(desk, { type: 'redis', options: {} }, job)
 
 /** Of one client that may come five times, and then once in 100 s. */
 async function bucketsAt(t: Teardown, url: string): Promise<SharedBuckets> {
@@ -193,14 +193,13 @@ t.test('What can not be is refused in words, and leaves nothing', { skip }, asyn
   const archive = await makeArchive(desk)
   const { id } = await makeRedis(desk, tools(live.url))
   const wrong = live.url.replace('secret', 'hunter2')
-  for (const [job, options, message] of [
-    [context(), {}, /there is no Redis to back up: set REDIS_URL/],
-    [tools(wrong), {}, /^Redis can't be used: WRONGPASS$/],
-    [tools(live.url.replace(':secret@', '')), {}, /^Redis can't be used: NOAUTH$/],
-    [tools('redis://127.0.0.1:2'), {}, /^Redis can't be used: ECONNREFUSED$/],
-    [tools(live.url), { gzip: true }, /a backup of Redis is whole/],
-  ] as [JobContext, CreateOptions, RegExp][]) {
-    t.match(await failure(makeRedis(desk, job, options)), { message })
+  for (const [job, message] of [
+    [context(), /there is no Redis to back up: set REDIS_URL/],
+    [tools(wrong), /^Redis can't be used: WRONGPASS$/],
+    [tools(live.url.replace(':secret@', '')), /^Redis can't be used: NOAUTH$/],
+    [tools('redis://127.0.0.1:2'), /^Redis can't be used: ECONNREFUSED$/],
+  ] as [JobContext, RegExp][]) {
+    t.match(await failure(makeRedis(desk, job)), { message })
   }
   const { entries } = await readCatalogue(desk)
   t.ok(

@@ -82,6 +82,16 @@ t.test('What can not be is refused before a job begins', async (t) => {
     t.equal(answer.status, status, `${code}: ${answer.body['detail']}`)
     t.equal(answer.body['code'], code)
   }
+  for (const [body, pointer, rule] of [
+    [{ type: 'archive', format: 'plain' }, '/format', 'not_of_this_type'],
+    [{ kind: 'full' }, '/kind', 'not_of_this_type'],
+    [{ type: 'full', gzip: true }, '/gzip', 'only_plain'],
+    [{ type: 'tables' }, '/tables', 'required'],
+  ] as const) {
+    const answer = await post(`${url}/backups`, body)
+    t.match(answer, { status: 400, body: { code: 'validation_failed', errors: [{ pointer, rule }] } })
+    t.notMatch(answer.body['detail'], /--/, 'in words of the API')
+  }
   t.same(await runSql(database, 'SELECT FROM annals_jobs'), [])
 })
 

@@ -18,6 +18,7 @@ export const archiveDriver: BackupDriver = {
     needs: [],
   },
   isIncremental: true,
+  takes: [],
   create: writeArchive,
   read: readArchive,
   load: loadArchive,

@@ -33,16 +33,14 @@ export const pgbackrestDriver: BackupDriver = {
     ],
   },
   isIncremental: false,
+  takes: ['kind'],
   create,
   read,
 }
 
 async function create(request: CreateRequest): Promise<CreateResult> {
   const { source, options, folder, progress } = request
-  const { kind = 'full', ...others } = options
-  if (Object.keys(others).length > 0) {
-    throw new BackupError('refused', 'pgBackRest takes the whole server; --format, --gzip and --tables are for dumps')
-  }
+  const { kind = 'full' } = options
   const client = await connectToStore(source, 'backup')
   try {
     const server = { ...(await readServer(client)), ...(await readServerFiles(client)) }

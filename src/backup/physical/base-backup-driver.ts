@@ -36,17 +36,12 @@ export const baseBackupDriver: BackupDriver = {
     ],
   },
   isIncremental: false,
+  takes: [],
   create,
   read,
 }
 
-async function create({ id, folder, source, options, pgBin, signal, progress }: CreateRequest): Promise<CreateResult> {
-  if (Object.keys(options).length > 0) {
-    throw new BackupError(
-      'refused',
-      'a physical backup is of the whole server; --format, --gzip and --tables are for dumps',
-    )
-  }
+async function create({ id, folder, source, pgBin, signal, progress }: CreateRequest): Promise<CreateResult> {
   const client = await connectToStore(source, 'backup')
   try {
     const server = await readServer(client)

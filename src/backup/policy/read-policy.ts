@@ -85,7 +85,7 @@ function faultOf(schedule: Schedule): string | undefined {
   if (driver === undefined) {
     return `has the type ${JSON.stringify(type)}; those that are: ${DRIVERS.map((each) => each.type).join(', ')}`
   }
-  if (kind !== undefined && type !== PGBACKREST) return `has a kind, which is for the type ${PGBACKREST}`
+  if (kind !== undefined && !driver.takes.includes('kind')) return `has a kind, which is for the type ${PGBACKREST}`
   if (incremental !== true || driver.isIncremental) return undefined
   return type === PGBACKREST
     ? 'is incremental; of this type say "kind": "incr" or "diff"'

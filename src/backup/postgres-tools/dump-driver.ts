@@ -1,7 +1,7 @@
 // Backups by pg_dump, one driver for each thing that can be taken of a database.
 
 import type { BackupDriver } from '../driver.ts'
-import { type DumpType, heldBy } from './dump-plan.ts'
+import { checkDumpOptions, type DumpType, heldBy } from './dump-plan.ts'
 import { readDump } from './read-dump.ts'
 import { restoreDump } from './restore-dump.ts'
 import { writeDump } from './write-dump.ts'
@@ -12,6 +12,8 @@ const dumpDriver = (type: DumpType, about: Omit<BackupDriver['about'], 'needs'>)
   type,
   about: { ...about, needs: NEEDS },
   isIncremental: false,
+  takes: type === 'tables' ? ['format', 'gzip', 'tables'] : ['format', 'gzip'],
+  checkOptions: (options) => checkDumpOptions(type, options),
   create: (request) => writeDump(type, request),
   read: readDump,
   restore: (request) => restoreDump(type, request),

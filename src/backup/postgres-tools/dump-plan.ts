@@ -3,7 +3,7 @@
 import type { Relation } from '../../db/backup/describe-database.ts'
 import { EVENTS, SNAPSHOTS, STORE_TABLES } from '../../db/backup/store-tables.ts'
 import { quoteIdentifier } from '../../db/sql.ts'
-import { BackupError } from '../backup-error.ts'
+import { BackupError, OptionError } from '../backup-error.ts'
 import type { CreateOptions } from '../driver.ts'
 import { TABLE_GROUPS, type TableGroup } from '../table-groups.ts'
 
@@ -41,10 +41,20 @@ const BOOKS = ['annals_head', 'annals_migrations']
 export const takesOneSchema = (type: DumpType): boolean =>
   type === 'events' || type === 'events-snapshots' || type === 'tables'
 
+/** @throws OptionError */
+export function checkDumpOptions(type: DumpType, { format, gzip, tables }: CreateOptions): void {
+  if (gzip && format !== 'plain') {
+    throw new OptionError('gzip', 'only_plain', 'is for the format plain; the custom one is compressed by itself')
+  }
+  if (type === 'tables' && tables === undefined) {
+    throw new OptionError('tables', 'required', 'has to say which they are, for instance events and snapshots')
+  }
+}
+
 /**
  * Types that take a part of the store take the definitions of all of it: functions and triggers with them, so that what is
  * restored is whole. `pg_dump --table` would leave out the functions that the triggers call.
- * @throws BackupError `refused` for options that the type does not have
+ * @throws BackupError `refused` for tables that are not there, or can't be without others
  */
 export function planDump(
   type: DumpType,
@@ -71,7 +81,7 @@ export function planDump(
       return { args, filled: pathsOf(ours.filter(({ name }) => wanted.includes(name))) }
     }
     case 'tables': {
-      const wanted = chooseTables(ours, schema, options.tables)
+      const wanted = chooseTables(ours, schema, options.tables ?? [])
       const others = ours.filter((each) => !wanted.includes(each))
       const args = [onlySchema, ...others.map((each) => `--exclude-table=${pattern(each)}`)]
       return { args, filled: pathsOf(wanted), defined: wanted.map(({ name }) => name) }
@@ -79,10 +89,7 @@ export function planDump(
   }
 }
 
-function chooseTables(ours: Relation[], schema: string, names: string[] | undefined): Relation[] {
-  if (names === undefined || names.length === 0) {
-    throw new BackupError('refused', 'a backup of type tables needs --tables, for instance --tables events,snapshots')
-  }
+function chooseTables(ours: Relation[], schema: string, names: string[]): Relation[] {
   const wanted = [...new Set(names)].map((name) => {
     const relation = ours.find((each) => each.name === name)
     if (relation !== undefined) return relation
@@ -91,10 +98,7 @@ function chooseTables(ours: Relation[], schema: string, names: string[] | undefi
   for (const { name, refers_to: others } of wanted) {
     const missing = others.find((other) => !names.includes(other))
     if (missing === undefined) continue
-    throw new BackupError(
-      'refused',
-      `${name} refers to ${missing}, without which it can't be restored: add it to --tables`,
-    )
+    throw new BackupError('refused', `${name} refers to ${missing}, without which it can't be restored: add that too`)
   }
   return wanted
 }

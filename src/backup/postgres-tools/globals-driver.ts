@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises'
 import { createGunzip, createGzip } from 'node:zlib'
 import { listRoles, readServer } from '../../db/backup/describe-database.ts'
 import { connectToStore } from '../../db/backup/store-connection.ts'
-import { BackupError } from '../backup-error.ts'
+import { OptionError } from '../backup-error.ts'
 import type { BackupDriver, CreateRequest, CreateResult, RestoreRequest } from '../driver.ts'
 import { toolConnection } from './connection.ts'
 import { type DumpDetails, dumpDetails, dumpFileName, onlyOne } from './dump-details.ts'
@@ -24,14 +24,16 @@ export const globalsDriver: BackupDriver = {
     needs: ['pg_dumpall and psql, at least as new as the server'],
   },
   isIncremental: false,
+  takes: ['format', 'gzip'],
+  checkOptions({ format }) {
+    if (format === 'custom') throw new OptionError('format', 'only_plain', 'is plain for roles, always')
+  },
   create,
   read: readDump,
   restore,
 }
 
 async function create({ id, folder, source, options, pgBin, signal }: CreateRequest): Promise<CreateResult> {
-  if (options.format === 'custom') throw new BackupError('refused', 'roles are backed up as plain SQL only')
-  if (options.tables !== undefined) throw new BackupError('refused', '--tables is for --type tables')
   const client = await connectToStore(source, 'backup')
   try {
     const server = await readServer(client)

@@ -10,8 +10,7 @@ import { BEGIN_SNAPSHOT, readHead } from '../../db/backup/read-store.ts'
 import { connectToStore } from '../../db/backup/store-connection.ts'
 import type { StoreContents } from '../../db/backup/store-contents.ts'
 import { describeSchema, type SchemaDescription } from '../../db/migrations/schema-description.ts'
-import { BackupError } from '../backup-error.ts'
-import type { CreateOptions, CreateRequest, CreateResult } from '../driver.ts'
+import type { CreateRequest, CreateResult } from '../driver.ts'
 import { toolConnection } from './connection.ts'
 import { type DumpDetails, dumpFileName } from './dump-details.ts'
 import { type DumpPlan, type DumpType, planDump } from './dump-plan.ts'
@@ -22,7 +21,6 @@ const PROGRESS_MS = 500
 
 export async function writeDump(type: DumpType, request: CreateRequest): Promise<CreateResult> {
   const { source, options, folder, id } = request
-  refuseOptions(type, options)
   const client = await connectToStore(source, 'backup')
   // One of both failing stops the other.
   const failing = new AbortController()
@@ -53,13 +51,6 @@ export async function writeDump(type: DumpType, request: CreateRequest): Promise
     signal.removeEventListener('abort', cut)
     await client.end().catch(() => {})
   }
-}
-
-function refuseOptions(type: DumpType, { format, gzip, tables }: CreateOptions): void {
-  if (gzip && format !== 'plain') {
-    throw new BackupError('refused', '--gzip is for --format plain; the custom format is compressed by itself')
-  }
-  if (tables !== undefined && type !== 'tables') throw new BackupError('refused', '--tables is for --type tables')
 }
 
 interface Dumping {

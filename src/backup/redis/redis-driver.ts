@@ -25,15 +25,13 @@ export const redisDriver: BackupDriver = {
     needs: ['REDIS_URL', 'redis-cli and redis-check-rdb; redis-server 7 or newer to try it out and to restore it'],
   },
   isIncremental: false,
+  takes: [],
   create,
   read,
   outside: { scheme: /^rediss?:\/\//, tryOut: tryOutRedis, restore: restoreRedis },
 }
 
-async function create({ id, folder, options, redisUrl, signal, progress }: CreateRequest): Promise<CreateResult> {
-  if (Object.keys(options).length > 0) {
-    throw new BackupError('refused', 'a backup of Redis is whole; --format, --gzip and --tables are for dumps')
-  }
+async function create({ id, folder, redisUrl, signal, progress }: CreateRequest): Promise<CreateResult> {
   if (redisUrl === undefined) throw new BackupError('refused', 'there is no Redis to back up: set REDIS_URL')
   const program = findRedisProgram('redis-cli')
   // It says why in words, and redis-cli would wait for ever for one that does not answer.
