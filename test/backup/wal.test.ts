@@ -21,7 +21,7 @@ function isOutOfReach(): string | false {
 }
 
 const archiveCommand = (program: string[], archive: string): string =>
-  (/^archive_command = '(.*)'$/m.exec(walConfiguration({ program, archive }))?.[1] as string).replaceAll("''", "'")
+  (/^archive_command = '(.*)'$/m.exec(walConfiguration({ program, archive }))?.[1] ?? '').replaceAll("''", "'")
 
 t.test('PostgreSQL counts what can not be archived, and archives it later', { skip: isOutOfReach() }, async (t) => {
   const archive = join(testFolder(t), 'archive')
