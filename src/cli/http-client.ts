@@ -4,6 +4,7 @@ import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { pipeline, Readable } from 'node:stream'
 import { Option } from 'commander'
+import { readRetryAfter } from '../client/retry.ts'
 
 /** Where the service is, and how to be let in. */
 export interface ServiceOptions {
@@ -23,9 +24,25 @@ export interface SlowBody {
   parts: AsyncIterable<Buffer>
 }
 
-/** An answer that is not a success, in one line. */
+/** What an answer that is not a success says to programs. */
+export interface Refusal {
+  status: number
+  /** Whether the same request can succeed later. */
+  isRetryable: boolean
+  /** As `Retry-After` asks for. */
+  retryAfterMs: number
+}
+
+/** An answer that is not a success, or something else that went wrong, in one line. */
 export class ServiceError extends Error {
   override name = 'ServiceError'
+  /** Absent when there was no answer. */
+  readonly refusal: Refusal | undefined
+
+  constructor(message: string, refusal?: Refusal) {
+    super(message)
+    this.refusal = refusal
+  }
 }
 
 /**
@@ -57,7 +74,7 @@ export async function requestService(
     else pipeline(Readable.from(body.parts), request, () => {})
   })
   if ((response.statusCode ?? 500) < 300) return response
-  throw new ServiceError(await describeProblem(response))
+  throw await refused(response)
 }
 
 /** The body of an answer as text. */
@@ -67,12 +84,19 @@ export async function readBody(response: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString()
 }
 
-async function describeProblem(response: IncomingMessage): Promise<string> {
+/** Of a proxy, whose answer does not say it. */
+const PASSING = [408, 429, 502, 503, 504]
+
+async function refused(response: IncomingMessage): Promise<ServiceError> {
+  const status = response.statusCode ?? 500
+  const retryAfterMs = readRetryAfter(response.headers['retry-after'] ?? null) ?? 0
+  const refusal = { status, isRetryable: PASSING.includes(status), retryAfterMs }
   const body = await readBody(response)
   try {
-    const { code, detail } = JSON.parse(body) as { code: string; detail: string }
-    return `the service answered ${response.statusCode} ${code}: ${detail}`
+    const { code, detail, retryable } = JSON.parse(body) as { code: string; detail: string; retryable?: boolean }
+    const said = `the service answered ${status} ${code}: ${detail}`
+    return new ServiceError(said, { ...refusal, isRetryable: retryable ?? refusal.isRetryable })
   } catch {
-    return `the service answered ${response.statusCode}, and not as Annals does; check --url`
+    return new ServiceError(`the service answered ${status}, and not as Annals does; check --url`, refusal)
   }
 }

@@ -2,9 +2,17 @@
 
 import { createReadStream, statSync } from 'node:fs'
 import { pipeline, type Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { createGunzip } from 'node:zlib'
 import { Command } from 'commander'
-import { readBody, requestService, ServiceError, type ServiceOptions, serviceOptions } from './http-client.ts'
+import {
+  type Refusal,
+  readBody,
+  requestService,
+  ServiceError,
+  type ServiceOptions,
+  serviceOptions,
+} from './http-client.ts'
 import { count, startProgress } from './progress.ts'
 
 /** Lines of one request: enough that the gate's batches are full, small enough to resume cheaply. */
@@ -118,7 +126,7 @@ async function send(chunk: Chunk, service: ServiceOptions, before: Promise<void>
     } catch (error) {
       await before
       if (!isWorthAnotherTry(error, chunk) || retry === MAX_RETRIES) throw inFile(error, chunk)
-      await new Promise((resolve) => setTimeout(resolve, 1000 * (retry + 1)))
+      await sleep(Math.max(1000 * (retry + 1), error.refusal.retryAfterMs))
     }
   }
 }
@@ -130,10 +138,15 @@ async function* heldBack(body: Buffer, before: Promise<void>): AsyncGenerator<Bu
   yield body.subarray(-1)
 }
 
-// Events with ids of their own are recognised when they come again; others are not, so they are not repeated, unless the
-// service did not wait for the end of the chunk.
-const isWorthAnotherTry = (error: unknown, { body }: Chunk): boolean =>
-  error instanceof ServiceError && (/ 408 /.test(error.message) || (/ 503 /.test(error.message) && haveIds(body)))
+/** Of a chunk whose end was not waited for, or that was not let in, nothing is stored. */
+const NOTHING_STORED = [408, 429]
+
+// Events with ids of their own are recognised when they come again; others are not, so they are repeated only when nothing
+// of them can be stored.
+const isWorthAnotherTry = (error: unknown, { body }: Chunk): error is ServiceError & { refusal: Refusal } =>
+  error instanceof ServiceError &&
+  error.refusal?.isRetryable === true &&
+  (NOTHING_STORED.includes(error.refusal.status) || haveIds(body))
 
 const haveIds = (body: Buffer): boolean =>
   body

@@ -6,7 +6,10 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
+import { rateLimit } from '../../src/http/rate-limit.ts'
+import type { Buckets } from '../../src/rate-limit/buckets.ts'
 import { startTestApp } from '../support/app.ts'
+import type { Teardown } from '../support/postgres.ts'
 import { ask, spawnAnnals } from '../support/service.ts'
 
 const LINES = 12_500
@@ -24,8 +27,11 @@ writeFileSync(
   ).join(''),
 )
 
-async function runImport(url: string) {
-  const child = spawnAnnals(t, ['import', file, '--url', url])
+const anonymous = join(folder, 'anonymous.ndjson')
+writeFileSync(anonymous, '{"stream_id":"s","type":"A","data":1}\n')
+
+async function runImport(url: string, from = file) {
+  const child = spawnAnnals(t, ['import', from, '--url', url])
   return { code: await child.exit, stdout: child.stdout.join('\n'), stderr: child.stderr.join('\n') }
 }
 
@@ -35,6 +41,30 @@ t.test('a file of several chunks is stored in the order of its lines, and once',
   t.match(await runImport(app.url), { code: 0, stdout: /^12,500 events stored, 0 were already there/ })
   t.match(await runImport(app.url), { code: 0, stdout: /^0 events stored, 12,500 were already there/ })
   t.match(await ask(`${app.url}/streams/s`), { status: 200, body: { version: LINES } })
+})
+
+/** A service that lets in all requests but those of these numbers, which are told to come after `waitMs`. */
+async function startLimited(t: Teardown, refused: number[], waitMs: number) {
+  const arrivals: number[] = []
+  const rate = { name: 'client', perSecond: 1, burst: 1 }
+  const buckets: Buckets = {
+    take() {
+      const isAllowed = !refused.includes(arrivals.push(performance.now()))
+      return { isAllowed, rate, remaining: 0, waitMs: isAllowed ? 0 : waitMs, fullInMs: 0 }
+    },
+  }
+  const app = await startTestApp({ parts: { rateLimit: rateLimit(buckets) } })
+  t.teardown(app.close)
+  return { url: app.url, arrivals }
+}
+
+t.test('a service that limits requests is asked again, and not before it says', async (t) => {
+  const { url } = await startLimited(t, [1, 3, 4], 1_000)
+  t.match(await runImport(url), { code: 0, stdout: /^12,500 events stored, 0 were already there/ })
+  const slow = await startLimited(t, [1], 3_000)
+  t.match(await runImport(slow.url, anonymous), { code: 0, stdout: /^1 events stored/ })
+  const [first = 0, second = 0] = slow.arrivals
+  t.ok(second - first > 2_900, `${second - first} ms`)
 })
 
 /** A service that notes what it got when, and answers as it is told. */
@@ -88,6 +118,13 @@ t.test('a chunk that is refused for a moment is sent again before the next one e
     lines.map((line) => (JSON.parse(line) as { data: number }).data),
     Array.from({ length: LINES }, (_, i) => i),
   )
+})
+
+t.test('events without ids are sent again only when nothing of them can be stored', async (t) => {
+  const limited = await startRecorder([429, 408])
+  t.match(await runImport(limited.url, anonymous), { code: 0, stdout: /^1 events stored/ })
+  const failing = await startRecorder([503])
+  t.match(await runImport(failing.url, anonymous), { code: 1, stderr: /answered 503/ })
 })
 
 t.test('after a chunk that can not be stored nothing more is sent', async (t) => {
