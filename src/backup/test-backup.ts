@@ -2,6 +2,7 @@
 
 import type { StoreAddress } from '../db/backup/store-connection.ts'
 import { BackupError } from './backup-error.ts'
+import { checkBackupId } from './backup-id.ts'
 import { readCatalogue } from './catalogue.ts'
 import type { Desk } from './desk.ts'
 import type { JobContext } from './driver.ts'
@@ -41,7 +42,7 @@ export async function testBackup(
 ): Promise<Tested> {
   const { store } = desk
   if (store === undefined) throw new BackupError('refused', 'a test needs a server to restore on: set DATABASE_URL')
-  const tested = id ?? (await newestVerified(desk))
+  const tested = checkBackupId(id ?? (await newestVerified(desk)))
   const definition = { kind: 'test', backupId: tested, request: {} } as const
   const { result } = await runJob(store, definition, context, async (context) => {
     const startedAt = performance.now()

@@ -5,6 +5,7 @@ import { BEGIN_SNAPSHOT, readHead, readInOrder } from '../db/backup/read-store.t
 import { createScratch } from '../db/backup/scratch.ts'
 import type { StoreAddress } from '../db/backup/store-connection.ts'
 import { BackupError } from './backup-error.ts'
+import { checkBackupId } from './backup-id.ts'
 import type { Desk } from './desk.ts'
 import type { JobContext, VerifyLevel } from './driver.ts'
 import type { Manifest } from './manifest.ts'
@@ -35,6 +36,8 @@ export async function verifyBackup(
   if (level >= 2 && desk.store === undefined) {
     throw new BackupError('refused', `level ${level} needs a server to restore on: set DATABASE_URL`)
   }
+  // Else the catalogue would keep a job for what can be no backup.
+  checkBackupId(id)
   const definition = { kind: 'verify', backupId: id, request: { level } } as const
   const { result } = await runJob(desk.store, definition, context, async (context) => {
     const checked = await openChecked(desk.destination, id, context, level === 0 ? 0 : 1)

@@ -74,6 +74,11 @@ t.test('Drills really happen, go on after a kill, and leave a report; the live s
   t.match(upgrade.stderr.join('\n'), /it needs an older PostgreSQL: name its folder/)
 
   const empty = testFolder(t)
+  const wrong = drill('upgrade', '--from-binaries', empty)
+  t.equal(await wrong.exit, 4)
+  t.match(wrong.stderr.join('\n'), /annals: --from-binaries .* has no bin\/postgres: name the folder/)
+  t.notOk(readdirSync(env.DRILL_DIR).some((name) => name.endsWith('_upgrade')))
+
   const pitr = spawnAnnals(t, ['dr', 'drill', 'pitr'], { ...env, PG_BIN: empty })
   t.equal(await pitr.exit, 4)
   t.match(pitr.stderr.join('\n'), /pg_basebackup is not in PG_BIN .*: install PostgreSQL \d+'s programs/)

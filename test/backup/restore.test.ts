@@ -216,6 +216,10 @@ t.test('One stream comes into a table of its own, and is compared with the one i
 t.test('The drill restores the newest verified backup into a scratch, and drops it also when it fails', async (t) => {
   const { desk, url } = await newDesk(t, server)
   t.match(await failure(testBackup(desk, undefined, context())), { kind: 'not_found', message: /no verified backup/ })
+  const noId = { kind: 'refused', message: /"nope" is no id of a backup/ }
+  t.match(await failure(testBackup(desk, 'nope', context())), noId)
+  t.match(await failure(verifyBackup(desk, { id: 'nope', level: 1 }, context())), noId)
+  t.same(await readJobs(desk, {}), [], 'nothing was begun')
   const backup = await makeArchive(desk)
   await appendRows(url, 10)
   t.match(await verifyBackup(desk, { id: backup.id, level: 2 }, context()), { level: 2, scratch: 'database' })

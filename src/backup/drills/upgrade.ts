@@ -1,5 +1,6 @@
 // A major upgrade by the archive: from a cluster of an older PostgreSQL into one of the newest, compared row by row.
 
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { BackupError } from '../backup-error.ts'
 import { createBackup } from '../create-backup.ts'
@@ -8,15 +9,20 @@ import { verifyBackup } from '../verify-backup.ts'
 import { chooseVerified, compareContents, contentsOf, NEW, OLD, rebuild, remember } from './drill-steps.ts'
 import type { DrillContext, Scenario } from './scenario.ts'
 
+const PROGRAMS = ['postgres', 'postgres.exe']
+
 const backupsOf = ({ folder }: DrillContext) => folderDestination(join(folder, 'backups'))
 
 export const upgrade: Scenario = {
   name: 'upgrade',
   summary: 'from an older PostgreSQL to the one that comes along, by the archive',
-  refusal: ({ options }) =>
-    options.fromBinaries === undefined
-      ? 'it needs an older PostgreSQL: name its folder, the one with bin and lib in it, by --from-binaries'
-      : undefined,
+  refusal: ({ options: { fromBinaries: folder } }) => {
+    if (folder === undefined) {
+      return 'it needs an older PostgreSQL: name its folder, the one with bin and lib in it, by --from-binaries'
+    }
+    if (PROGRAMS.some((name) => existsSync(join(folder, 'bin', name)))) return undefined
+    return `--from-binaries ${folder} has no bin/postgres: name the folder with bin and lib of an older PostgreSQL`
+  },
   steps: [
     {
       title: 'There is a verified backup to go back to, and a cluster of the older version is filled from it',

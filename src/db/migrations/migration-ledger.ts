@@ -143,7 +143,7 @@ export async function record(
      ON CONFLICT (version) DO UPDATE SET
        name = excluded.name, checksum = excluded.checksum, state = excluded.state, applied_at = clock_timestamp(),
        duration_ms = excluded.duration_ms, applied_by = excluded.applied_by, error = excluded.error,
-       note = concat_ws(E'\\n', ledger.note, excluded.note)
+       note = nullif(concat_ws(E'\\n', ledger.note, excluded.note), '')
      WHERE ledger.state <> 'applied' OR excluded.state <> 'failed'`,
     [version, name, checksum, state, Math.round(durationMs), by, error ?? null, note ?? null],
   )
