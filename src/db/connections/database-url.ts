@@ -13,6 +13,9 @@ const FILES = ['sslrootcert', 'sslcert', 'sslkey'] as const
  * @throws SettingsError that shows nothing of the URL
  */
 export function checkDatabaseUrl(name: string, url: string): void {
+  if (!/^postgres(ql)?:\/\//.test(url)) {
+    throw new SettingsError(`${name} must be a URL that starts with postgres:// or postgresql://`)
+  }
   if (URL.canParse(url)) checkFiles(name, new URL(url))
   try {
     // It reads more than URLs, a password with blanks for instance, so it has the last word.

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { MigrationError } from '../migrations/migration-error.ts'
-import { isTlsRefusal } from '../pg-errors.ts'
+import { ConnectTimeoutError, isConnectionFailure, isTlsRefusal } from '../pg-errors.ts'
 
 const OLDEST_MAJOR = 15
 const CONNECT_TIMEOUT_MS = 5_000
@@ -13,7 +13,8 @@ const PROBE_ROUNDS = 3
 
 /**
  * A connection on which a statement takes as long as it takes.
- * @throws MigrationError `refused` for a server that is too old, in another encoding, or only reads, and for a pooler
+ * @throws MigrationError `refused` for a server that is too old, in another encoding, or only reads, and for a pooler;
+ * where nobody answers an error that names the address, and keeps the code of the system
  */
 export async function openDirectConnection(connectionString: string, name: string): Promise<pg.Client> {
   const client = newClient(connectionString, name)
@@ -22,7 +23,7 @@ export async function openDirectConnection(connectionString: string, name: strin
   // Only the work itself takes as long as it takes.
   const deadline = setTimeout(() => destroy(client), CONNECT_TIMEOUT_MS).unref()
   try {
-    await client.connect()
+    await connect(client)
     const major = await refuseServer(client)
     await refusePooler(client, connectionString)
     await client.query(SESSION_SETTINGS)
@@ -30,10 +31,25 @@ export async function openDirectConnection(connectionString: string, name: strin
     return client
   } catch (error) {
     await client.end().catch(() => {})
-    if (isTlsRefusal(error)) throw new MigrationError('refused', `${(error as Error).message}. ${TLS_ADVICE}`)
     throw error
   } finally {
     clearTimeout(deadline)
+  }
+}
+
+async function connect(client: pg.Client): Promise<void> {
+  try {
+    await client.connect()
+  } catch (cause) {
+    const { message, code, severity } = cause as Partial<pg.DatabaseError>
+    if (isTlsRefusal(cause)) throw new MigrationError('refused', `${message}. ${TLS_ADVICE}`)
+    // With a severity it is an answer of the server, in its own words.
+    if (severity !== undefined || !isConnectionFailure(cause)) throw cause
+    const what = `the database at ${client.host}:${client.port} can't be reached (${code ?? message})`
+    const hint = 'is it running, and are host and port right?'
+    throw code === undefined
+      ? new ConnectTimeoutError(`${what}: ${hint}`, { cause })
+      : Object.assign(new Error(`${what}: ${hint}`, { cause }), { code })
   }
 }
 

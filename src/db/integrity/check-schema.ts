@@ -13,6 +13,10 @@ export interface SchemaCheck {
   last: number
   /** Whether the events can be looked at a piece at a time; without their indexes each piece would cost as much as all. */
   isIndexed: boolean
+  /** False where nothing of a store is there. */
+  isStore: boolean
+  /** Whether snapshots can be looked at. */
+  hasSnapshots: boolean
 }
 
 const NEEDED = [
@@ -35,8 +39,10 @@ export async function checkSchema(query: RunQuery, schema: string): Promise<Sche
     }),
   )
   const isThere = (object: string) => found[object] !== undefined
+  const isStore = ['table events', 'table annals_head', 'table annals_migrations'].some(isThere)
+  const hasSnapshots = isThere('table events') && isThere('table snapshots')
   if (!isThere('table events') || !isThere('column events.position') || !isThere('table annals_head')) {
-    return { findings, last: 0, isIndexed: false }
+    return { findings, last: 0, isIndexed: false, isStore, hasSnapshots }
   }
   const head = await checkHead(query, schema)
   return {
@@ -48,6 +54,8 @@ export async function checkSchema(query: RunQuery, schema: string): Promise<Sche
     ],
     last: head.last,
     isIndexed: NEEDED.every((object) => !differences.some((difference) => difference.object === object)),
+    isStore,
+    hasSnapshots,
   }
 }
 

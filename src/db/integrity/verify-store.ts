@@ -1,5 +1,6 @@
 // The whole store, piece by piece.
 
+import { MigrationError } from '../migrations/migration-error.ts'
 import type { RunQuery } from '../run-query.ts'
 import { checkEvents } from './check-events.ts'
 import { checkSchema } from './check-schema.ts'
@@ -20,13 +21,19 @@ export interface VerifyProgress {
 const PIECE_EVENTS = 50_000
 const PIECE_SNAPSHOTS = 1_000
 
-/** Gives what was found in each piece, the schema first. `after`: events up to this position are taken as checked. */
+/**
+ * Gives what was found in each piece, the schema first. `after`: events up to this position are taken as checked.
+ * @throws MigrationError `refused` when there is no store
+ */
 export async function* verifyStore(
   query: RunQuery,
   schema: string,
   after: number,
 ): AsyncGenerator<VerifyProgress, void, undefined> {
-  const { findings, last, isIndexed } = await checkSchema(query, schema)
+  const { findings, last, isIndexed, isStore, hasSnapshots } = await checkSchema(query, schema)
+  if (!isStore) {
+    throw new MigrationError('refused', `the schema ${schema} has no store: run \`annals migrate up\` first`)
+  }
   const progress = { events: 0, snapshots: 0, position: after, last }
   yield { ...progress, findings }
   while (progress.position < last) {
@@ -36,7 +43,7 @@ export async function* verifyStore(
     progress.position = checkedTo
     yield { ...progress, findings }
   }
-  for (let cursor: string | null = null, isLast = false; !isLast; ) {
+  for (let cursor: string | null = null, isLast = !hasSnapshots; !isLast; ) {
     const { findings, snapshots, next } = await checkSnapshots(query, schema, cursor, PIECE_SNAPSHOTS)
     progress.snapshots += snapshots
     cursor = next
