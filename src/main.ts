@@ -2,9 +2,8 @@
 // argv to one command; the only place that sets an exit code.
 
 import { CommanderError } from 'commander'
+import { BAD_USAGE } from './cli/command-error.ts'
 
-/** EX_USAGE of sysexits.h: no command means anything else by it. */
-const BAD_USAGE = 64
 const FAILED = 1
 
 // Everybody on the machine can read the arguments of a process, and there may be a password or a token among them.

@@ -8,7 +8,7 @@ import { INTEGRITY_RULES, type IntegrityFinding, type IntegrityRule } from '../s
 import { verifyStore } from '../src/db/integrity/verify-store.ts'
 import { runMigrations } from '../src/db/migrations/migrator.ts'
 import { startTestCluster } from './support/postgres.ts'
-import { ask, spawnAnnals, startTestService } from './support/service.ts'
+import { ask, spawnAnnals, startTestService, until } from './support/service.ts'
 
 // As a superuser, because some damage takes one.
 const cluster = await startTestCluster(t, { isDurable: false })
@@ -191,6 +191,7 @@ const DAMAGES: [what: string, statements: string[], rules: IntegrityRule[], says
     ['object_different'],
     /function annals_event_id/,
   ],
+  ['the snapshots are gone', ['DROP TABLE snapshots'], ['object_missing'], /table snapshots is missing/],
   [
     'the events are not kept through a crash',
     ['ALTER TABLE events SET UNLOGGED'],
@@ -257,7 +258,7 @@ t.test('over HTTP it goes piece by piece, and finds the same', async (t) => {
   for (const limit of [1, 2, 3, 100]) t.same(await found(limit), ['version_gap'], `pieces of ${limit}`)
   const command = spawnAnnals(t, ['verify', '--database-url', databaseUrl])
   const json = spawnAnnals(t, ['verify', '--database-url', databaseUrl, '--json', '--after', '7'])
-  t.same(await Promise.all([command.exit, json.exit]), [1, 0])
+  t.same(await Promise.all([command.exit, json.exit]), [2, 0])
   t.match(
     command.stdout.join('\n'),
     /12 events, 2 snapshots .*BROKEN {2}versions of a stream are contiguous.*version 6 of a at position 5/s,
@@ -302,6 +303,30 @@ t.test('what is appended meanwhile does no harm', async (t) => {
   }
   isOver = true
   await writing
+})
+
+t.test('what can not be checked is no finding', async (t) => {
+  const [absent, unreachable] = [
+    spawnAnnals(t, ['verify', '--database-url', databaseUrl, '--schema', 'nope']),
+    spawnAnnals(t, ['verify', '--database-url', 'postgres://127.0.0.1:1/x']),
+  ]
+  t.same(await Promise.all([absent.exit, unreachable.exit]), [4, 4])
+  t.match(absent.stderr.join('\n'), /annals: the schema nope has no store: run `annals migrate up` first/)
+  t.match(unreachable.stderr.join('\n'), /annals: the database at 127.0.0.1:1 can't be reached \(ECONNREFUSED\): is it/)
+})
+
+t.test('one that is stopped says where to go on, and that is no finding either', async (t) => {
+  const holder = new pg.Client(databaseUrl)
+  await holder.connect()
+  t.teardown(() => holder.end())
+  await holder.query('BEGIN; LOCK TABLE annals_head IN ACCESS EXCLUSIVE MODE')
+  const child = spawnAnnals(t, ['verify', '--database-url', databaseUrl])
+  const waiting = `SELECT FROM pg_stat_activity WHERE application_name = 'annals verify' AND wait_event_type = 'Lock'`
+  await until(async () => (await database.query(waiting)).rowCount === 1, 60_000, child)
+  child.process.kill('SIGINT')
+  await holder.query('ROLLBACK')
+  t.equal(await child.exit, 130)
+  t.match(child.stderr.join('\n'), /annals: stopped; go on with --after \d+/)
 })
 
 t.test('what can not be asked is refused with its place', async (t) => {

@@ -8,11 +8,11 @@ import type { JobContext } from '../backup/driver.ts'
 import { toolsOf } from '../backup/job-tools.ts'
 import { SettingsError } from '../config.ts'
 import { connectToRunningEmbedded } from '../db/embedded/embedded-postgres.ts'
+import { CommandError } from './command-error.ts'
 import { showSteps } from './progress.ts'
-import { commandSettings, openTargetDatabase } from './target-database.ts'
+import { chosenUrl, commandSettings, openTargetDatabase, type TargetOptions } from './target-database.ts'
 
-export interface DeskOptions {
-  databaseUrl?: string
+export interface DeskOptions extends TargetOptions {
   schema?: string
   /** Where backups are; the setting BACKUP_DIR when absent. */
   dir?: string
@@ -31,17 +31,6 @@ const EXIT_BY_KIND: Record<BackupErrorKind, number> = {
   refused: 4,
   failed: 4,
   stopped: 130,
-}
-
-/** Ends the command with this exit code. */
-class BackupCommandError extends Error {
-  override name = 'BackupCommandError'
-  readonly exitCode: number
-
-  constructor(message: string, exitCode: number, cause: unknown) {
-    super(message, { cause })
-    this.exitCode = exitCode
-  }
 }
 
 /** Runs `work`; a signal stops it in order, and a second one at once. */
@@ -71,7 +60,7 @@ async function withJob(work: (context: JobContext) => Promise<void>): Promise<vo
 /** Runs `work` with the store that the options or the settings name; an embedded one is started when it does not run. */
 export async function withStore(options: DeskOptions, work: (desk: Desk, context: JobContext) => Promise<void>) {
   await withJob(async (context) => {
-    const { url, settings, stop } = await openTargetDatabase(options.databaseUrl, context.log)
+    const { url, settings, stop } = await openTargetDatabase(options, context.log)
     try {
       const store = { url, schema: options.schema ?? settings.DATABASE_SCHEMA }
       await work(
@@ -88,11 +77,7 @@ export async function withStore(options: DeskOptions, work: (desk: Desk, context
 export async function withFiles(options: DeskOptions, work: (desk: Desk, context: JobContext) => Promise<void>) {
   await withJob(async (context) => {
     const settings = commandSettings()
-    const url =
-      options.databaseUrl ??
-      settings.DATABASE_DIRECT_URL ??
-      settings.DATABASE_URL ??
-      connectToRunningEmbedded(settings.DATA_DIR)?.url
+    const url = chosenUrl(options, settings) ?? connectToRunningEmbedded(settings.DATA_DIR)?.url
     const store = url === undefined ? undefined : { url, schema: options.schema ?? settings.DATABASE_SCHEMA }
     await work(
       { destination: openDestination(options.dir ?? settings.BACKUP_DIR, settings), store },
@@ -102,9 +87,9 @@ export async function withFiles(options: DeskOptions, work: (desk: Desk, context
 }
 
 function asCommandError(error: unknown, signal: AbortSignal): Error {
-  if (error instanceof CommanderError || error instanceof SettingsError) return error
+  if ([CommandError, CommanderError, SettingsError].some((kind) => error instanceof kind)) return error as Error
   const failure: BackupError = asBackupError(error, signal)
   const said = failure instanceof OptionError ? `--${failure.message}` : failure.message
   const message = [said, ...failure.evidence.map((line) => `  ${line}`)].join('\n')
-  return new BackupCommandError(message, EXIT_BY_KIND[failure.kind], failure)
+  return new CommandError(message, EXIT_BY_KIND[failure.kind], failure)
 }

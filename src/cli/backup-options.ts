@@ -1,6 +1,7 @@
 // What the commands for backups take and print alike.
 
 import { Command } from 'commander'
+import { databaseUrlOption, schemaOption } from './store-options.ts'
 
 /** A command that works on a store and a place for backups. */
 export const onDesk = (name: string, description: string): Command =>
@@ -18,10 +19,7 @@ export const onStore = (name: string, description: string): Command =>
   withStoreOptions(new Command(name).description(description))
 
 const withStoreOptions = (command: Command): Command =>
-  command
-    .option('--database-url <url>', 'the database itself, not a pooler')
-    .option('--schema <name>', 'schema of the store; DATABASE_SCHEMA when absent')
-    .option('--json', 'print the result as JSON')
+  command.addOption(databaseUrlOption()).addOption(schemaOption()).option('--json', 'print the result as JSON')
 
 /** As JSON where that was asked for, else in words. */
 export function print(options: { json?: boolean }, result: object, describe: () => string): void {

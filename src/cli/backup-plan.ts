@@ -13,6 +13,7 @@ import { connectToStore } from '../db/backup/store-connection.ts'
 import { type DeskOptions, withFiles } from './backup-context.ts'
 import { print } from './backup-options.ts'
 import { bytesArgument, secondsArgument, showBytes, showSeconds } from './quantities.ts'
+import { databaseUrlOption } from './store-options.ts'
 import { commandSettings } from './target-database.ts'
 
 interface PlanOptions extends DeskOptions {
@@ -39,7 +40,7 @@ export function planCommand(): Command {
       ),
     )
     .option('--instance <name>', "the provider's name of the database", instanceArgument, 'annals')
-    .option('--database-url <url>', 'the database itself, not a pooler')
+    .addOption(databaseUrlOption())
     .option('--json', 'print the result as JSON')
     .action((options: PlanOptions) =>
       withFiles(options, async (desk) => {

@@ -4,15 +4,10 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { createMigration, MIGRATIONS_FOLDER } from '../db/migrations/migration-files.ts'
 import type { MigrationStatus } from '../db/migrations/migration-ledger.ts'
 import { type AppliedMigration, type Migrator, refuseUnusable } from '../db/migrations/migrator.ts'
-import {
-  asCommandError,
-  EXIT,
-  MigrateCommandError,
-  type MigrateOptions,
-  type Output,
-  withMigrator,
-} from './migration-database.ts'
+import { CommandError } from './command-error.ts'
+import { asCommandError, EXIT, type MigrateOptions, type Output, withMigrator } from './migration-database.ts'
 import { describeStatus, describeVerification, summary } from './migration-report.ts'
+import { databaseUrlOption, schemaOption } from './store-options.ts'
 
 const EXIT_CODES = `
 Exit codes: 0 done, or nothing to do; 2 the database and the migrations differ; 3 another process migrates; 4 failed.
@@ -101,7 +96,7 @@ function verifyCommand(output: Output): Command {
       const found = await migrator.verify()
       print(output, options, found, () => describeVerification(found))
       refuseUnusable(found.status)
-      if (!found.isSound) throw new MigrateCommandError('the database is not as the migrations make it', EXIT.drift)
+      if (!found.isSound) throw new CommandError('the database is not as the migrations make it', EXIT.drift)
     }),
   )
 }
@@ -132,8 +127,8 @@ function repairCommand(output: Output): Command {
 const onDatabase = (name: string, description: string): Command =>
   new Command(name)
     .description(description)
-    .option('--database-url <url>', 'the database itself, not a pooler')
-    .option('--schema <name>', 'schema of the store; DATABASE_SCHEMA when absent')
+    .addOption(databaseUrlOption())
+    .addOption(schemaOption())
     .option('--folder <path>', 'migrations other than those of this version')
     .option('--json', 'print the result as JSON, and progress on standard error')
 

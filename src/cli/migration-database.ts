@@ -3,6 +3,7 @@
 import { CommanderError } from 'commander'
 import { MigrationError, type MigrationErrorKind } from '../db/migrations/migration-error.ts'
 import { Migrator } from '../db/migrations/migrator.ts'
+import { CommandError } from './command-error.ts'
 import { openTargetDatabase } from './target-database.ts'
 
 /** Options of every migration command. */
@@ -22,17 +23,6 @@ export interface Output {
 /** What scripts may rely on. */
 export const EXIT = { drift: 2, locked: 3, failed: 4 } as const
 
-/** Ends the command with this exit code. */
-export class MigrateCommandError extends Error {
-  override name = 'MigrateCommandError'
-  readonly exitCode: number
-
-  constructor(message: string, exitCode: number, cause?: unknown) {
-    super(message, { cause })
-    this.exitCode = exitCode
-  }
-}
-
 const EXIT_BY_KIND: Record<MigrationErrorKind, number> = {
   drift: EXIT.drift,
   newer: EXIT.drift,
@@ -51,7 +41,7 @@ export async function withMigrator(
   work: (migrator: Migrator) => Promise<void>,
 ): Promise<void> {
   try {
-    const { url, settings, stop } = await openTargetDatabase(options.databaseUrl, (line) => output.err(`${line}\n`))
+    const { url, settings, stop } = await openTargetDatabase(options, (line) => output.err(`${line}\n`))
     try {
       const migrator = new Migrator({
         connectionString: url,
@@ -71,8 +61,7 @@ export async function withMigrator(
 
 /** The error with the exit code that belongs to it. */
 export function asCommandError(error: unknown): Error {
-  if (error instanceof MigrateCommandError || error instanceof CommanderError) return error
+  if (error instanceof CommandError || error instanceof CommanderError) return error
   const exitCode = error instanceof MigrationError ? EXIT_BY_KIND[error.kind] : EXIT.failed
-  const { message, code } = error as Error & { code?: string }
-  return new MigrateCommandError(message || `the database can't be reached (${code})`, exitCode, error)
+  return new CommandError((error as Error).message, exitCode, error)
 }

@@ -8,6 +8,7 @@ import type { History } from '../proof/history.ts'
 import { readHistory, writeHistory } from '../proof/history-file.ts'
 import { describeRemains, describeVerdict } from '../proof/report.ts'
 import { runWorkload } from '../proof/workload.ts'
+import { CommandError } from './command-error.ts'
 import { ServiceError, type ServiceOptions, serviceOptions } from './http-client.ts'
 import { startProgress } from './progress.ts'
 
@@ -21,7 +22,12 @@ interface ProveOptions extends ServiceOptions {
   json: boolean
 }
 
-/** `annals prove`. Exit code 1 when a rule does not hold. */
+const EXIT = { broken: 1, unproved: 4 } as const
+
+const EXIT_CODES = `
+Exit codes: 0 every promise was kept; 1 one was broken; 4 it could not be judged.`
+
+/** `annals prove`. Errors carry the exit code. */
 export function proveCommand(): Command {
   const command = new Command('prove')
     .description(
@@ -35,7 +41,13 @@ export function proveCommand(): Command {
     .addOption(new Option('--check <file>', 'judge such a file again, without a service').conflicts('history'))
     .option('--json', 'print the verdict as JSON', false)
   for (const option of serviceOptions()) command.addOption(option)
-  return command.action(prove)
+  return command.addHelpText('after', EXIT_CODES).action(async (options: ProveOptions) => {
+    const broken = await prove(options).catch((error: Error) => {
+      throw new CommandError(error.message, EXIT.unproved, error)
+    })
+    if (broken === 0) return
+    throw new CommandError(`${broken} of the promises ${broken === 1 ? 'is' : 'are'} broken`, EXIT.broken)
+  })
 }
 
 function whole(least: number, most: number): (text: string) => number {
@@ -46,7 +58,8 @@ function whole(least: number, most: number): (text: string) => number {
   }
 }
 
-async function prove(options: ProveOptions): Promise<void> {
+/** How many promises are broken. */
+async function prove(options: ProveOptions): Promise<number> {
   const history = options.check === undefined ? await record(options) : await readHistory(options.check)
   if (options.history !== undefined) await writeHistory(options.history, history)
   const verdict = checkHistory(history)
@@ -57,8 +70,7 @@ async function prove(options: ProveOptions): Promise<void> {
       ? `${JSON.stringify({ run, after: dump.after, head: dump.head, ...verdict }, null, 2)}\n`
       : `${describeVerdict(history, verdict)}\n${isNew ? `\n${describeRemains(history, verdict)}\n` : ''}`,
   )
-  const broken = new Set(verdict.findings.map(({ rule }) => rule)).size
-  if (broken > 0) throw new ServiceError(`${broken} of the promises ${broken === 1 ? 'is' : 'are'} broken`)
+  return new Set(verdict.findings.map(({ rule }) => rule)).size
 }
 
 async function record(options: ProveOptions): Promise<History> {

@@ -14,6 +14,12 @@ const UNITS = [
 ] as const
 const MAX_SECONDS = 365 * 86_400
 
+/** Of the feed. */
+export function positionArgument(text: string): number {
+  if (/^\d{1,15}$/.test(text)) return Number(text)
+  throw new InvalidArgumentError('It is a whole number from 0.')
+}
+
 /** `250GB`, `1.5 TB`, `64GiB`, or bytes. */
 export function bytesArgument(text: string): number {
   const bytes = quantity(text, BYTES)

@@ -10,6 +10,7 @@ import { fetchCommand, thisProgram } from '../backup/wal/wal-configuration.ts'
 import { renewEpoch } from '../db/backup/write-store.ts'
 import { BACKUP_EXIT_CODES, type DeskOptions, withFiles, withStore } from './backup-context.ts'
 import { count } from './progress.ts'
+import { databaseUrlOption, schemaOption } from './store-options.ts'
 
 interface PitrOptions extends DeskOptions {
   to: string
@@ -80,8 +81,8 @@ function describe({ base, folder, lsn, time, contents, put_back: putBack }: Reco
 export function newEpochCommand(): Command {
   return new Command('new-epoch')
     .description('tell readers that a store has another history now, after it was brought back by other means')
-    .option('--database-url <url>', 'the database itself, not a pooler')
-    .option('--schema <name>', 'schema of the store; DATABASE_SCHEMA when absent')
+    .addOption(databaseUrlOption())
+    .addOption(schemaOption())
     .action((options: DeskOptions) =>
       withStore(options, async ({ store }, { signal }) => {
         if (store === undefined) throw new BackupError('refused', 'there is no database')

@@ -12,6 +12,7 @@ import { BACKUP_EXIT_CODES, type DeskOptions, withFiles, withStore } from './bac
 import { onStore } from './backup-options.ts'
 import { describeManifest } from './backup-report.ts'
 import { newEpochCommand, pitrCommand } from './restore-pitr.ts'
+import { schemaOption } from './store-options.ts'
 import { table } from './table.ts'
 
 const MODES = `
@@ -27,7 +28,6 @@ Other modes than into are for archives, and for dumps that hold what is asked fo
 database first, for which the role needs CREATEDB.`
 
 interface RestoreOptions extends DeskOptions {
-  into?: string
   mode: RestoreMode['mode']
   tables?: TableGroup[]
   force?: true
@@ -43,7 +43,7 @@ export function restoreCommand(): Command {
       .argument('<id>', 'of the backup, or latest: the newest of a store')
       .argument('[stream]', 'with --mode stream')
       .option('--into <url>', 'the database itself, not a pooler; an empty Redis for a backup of one')
-      .option('--schema <name>', 'schema of the store; DATABASE_SCHEMA when absent')
+      .addOption(schemaOption())
       .addOption(
         new Option('--mode <mode>', 'how').choices(['into', 'replace', 'events', 'tables', 'stream']).default('into'),
       )
@@ -54,26 +54,23 @@ export function restoreCommand(): Command {
       .addHelpText('after', MODES + BACKUP_EXIT_CODES)
       .action((given: string, stream: string | undefined, options: RestoreOptions) => {
         const { into } = options
-        return withFiles(
-          { ...options, ...(into && { databaseUrl: into }) },
-          async ({ destination, store }, context) => {
-            if (into === undefined) throw new BackupError('refused', 'say with --into which database it goes into')
-            const target = store as NonNullable<typeof store>
-            const id = await resolveId(destination, given)
-            const { manifest, outcome } = await restoreBackup(
-              { id, destination, target, how: howOf(options, stream) },
-              context,
-            )
-            const lines = Object.entries(outcome).map(
-              ([name, value]) => `  ${name.replaceAll('_', ' ')}: ${[value].flat().join('; ')}`,
-            )
-            print(
-              options,
-              { manifest, outcome },
-              [`${doneWith(manifest)}: ${describeManifest(manifest)}`, ...lines].join('\n'),
-            )
-          },
-        )
+        return withFiles(options, async ({ destination, store }, context) => {
+          if (into === undefined) throw new BackupError('refused', 'say with --into which database it goes into')
+          const target = store as NonNullable<typeof store>
+          const id = await resolveId(destination, given)
+          const { manifest, outcome } = await restoreBackup(
+            { id, destination, target, how: howOf(options, stream) },
+            context,
+          )
+          const lines = Object.entries(outcome).map(
+            ([name, value]) => `  ${name.replaceAll('_', ' ')}: ${[value].flat().join('; ')}`,
+          )
+          print(
+            options,
+            { manifest, outcome },
+            [`${doneWith(manifest)}: ${describeManifest(manifest)}`, ...lines].join('\n'),
+          )
+        })
       })
       .addCommand(pitrCommand())
       .addCommand(newEpochCommand())

@@ -13,6 +13,7 @@ import { runNow } from '../backup/schedules/run-now.ts'
 import { activeSchedules } from '../backup/schedules/run-schedule.ts'
 import { BACKUP_EXIT_CODES, type DeskOptions, withStore } from './backup-context.ts'
 import { print } from './backup-options.ts'
+import { databaseUrlOption, schemaOption } from './store-options.ts'
 import { table } from './table.ts'
 import { commandSettings } from './target-database.ts'
 
@@ -72,8 +73,8 @@ function runCommand(): Command {
   return new Command('run')
     .description('do now what a schedule does, for instance from a crontab')
     .argument('<name>', 'as `annals schedules list` shows it')
-    .option('--database-url <url>', 'the database itself, not a pooler')
-    .option('--schema <name>', 'schema of the store; DATABASE_SCHEMA when absent')
+    .addOption(databaseUrlOption())
+    .addOption(schemaOption())
     .action((name: string, options: DeskOptions) =>
       withStore(options, async ({ destination: local, store }, context) => {
         const { policy, active, offsite } = planned()

@@ -1,14 +1,16 @@
 // annals verify: whether what is stored is as it has to be, straight from the database.
 
-import { Command, InvalidArgumentError } from 'commander'
+import { Command } from 'commander'
 import { openDirectConnection } from '../db/connections/direct-connection.ts'
 import { INTEGRITY_RULES, type IntegrityFinding, type IntegrityRule } from '../db/integrity/finding.ts'
 import { type VerifyProgress, verifyStore } from '../db/integrity/verify-store.ts'
+import { CommandError } from './command-error.ts'
 import { count, type Progress, startProgress } from './progress.ts'
-import { openTargetDatabase } from './target-database.ts'
+import { positionArgument } from './quantities.ts'
+import { databaseUrlOption, schemaOption } from './store-options.ts'
+import { openTargetDatabase, type TargetOptions } from './target-database.ts'
 
-interface VerifyOptions {
-  databaseUrl?: string
+interface VerifyOptions extends TargetOptions {
   schema?: string
   after: number
   json: boolean
@@ -18,35 +20,35 @@ const FINDINGS_PER_RULE = 5
 /** More than this are counted and not kept. */
 const KEPT_PER_RULE = 100
 
-/** The store is not sound. */
-class VerifyError extends Error {
-  override name = 'VerifyError'
-}
+const EXIT = { unsound: 2, unchecked: 4, stopped: 130 } as const
 
-/** `annals verify`. Exit code 1 when something is not as it has to be. */
+const HELP = `
+Exit codes: 0 sound; 2 not sound; 4 it could not be checked; 130 stopped.
+Without --database-url, DATABASE_DIRECT_URL and DATABASE_URL it is the embedded PostgreSQL below DATA_DIR.`
+
+/** `annals verify`. Errors carry the exit code. */
 export function verifyCommand(): Command {
   return new Command('verify')
     .description(
       'check that positions, versions, ids, snapshots and consumers of a store are sound, and that its schema guards them',
     )
-    .option('--database-url <url>', 'the database itself, not a pooler')
-    .option('--schema <name>', 'schema of the store; DATABASE_SCHEMA when absent')
-    .option('--after <position>', 'go on after a position up to which an earlier run had come', position, 0)
+    .addOption(databaseUrlOption())
+    .addOption(schemaOption())
+    .option('--after <position>', 'go on after a position up to which an earlier run had come', positionArgument, 0)
     .option('--json', 'print the result as JSON', false)
-    .addHelpText(
-      'after',
-      '\nWithout --database-url, DATABASE_DIRECT_URL and DATABASE_URL it is the embedded PostgreSQL below DATA_DIR.',
-    )
-    .action(verify)
-}
-
-function position(text: string): number {
-  if (/^\d{1,15}$/.test(text)) return Number(text)
-  throw new InvalidArgumentError('It is a whole number from 0.')
+    .addHelpText('after', HELP)
+    .action(async (options: VerifyOptions) => {
+      try {
+        await verify(options)
+      } catch (error) {
+        if (error instanceof CommandError) throw error
+        throw new CommandError((error as Error).message, EXIT.unchecked, error)
+      }
+    })
 }
 
 async function verify(options: VerifyOptions): Promise<void> {
-  const target = await openTargetDatabase(options.databaseUrl, (line) => process.stderr.write(`${line}\n`))
+  const target = await openTargetDatabase(options, (line) => process.stderr.write(`${line}\n`))
   const schema = options.schema ?? target.settings.DATABASE_SCHEMA
   try {
     const client = await openDirectConnection(target.url, 'annals verify')
@@ -86,8 +88,8 @@ async function run(options: VerifyOptions, pieces: AsyncIterable<VerifyProgress>
   const seconds = (performance.now() - startedAt) / 1000
   const isComplete = !interrupted.signal.aborted
   report(options, found, at as VerifyProgress, seconds, isComplete)
-  if (found.size > 0) throw new VerifyError(`${count(found.size)} things are not as they have to be`)
-  if (!isComplete) throw new VerifyError(`interrupted; go on with --after ${at?.position}`)
+  if (found.size > 0) throw new CommandError(`${count(found.size)} things are not as they have to be`, EXIT.unsound)
+  if (!isComplete) throw new CommandError(`stopped; go on with --after ${at?.position}`, EXIT.stopped)
 }
 
 /** The first of each rule, and how many there are. */

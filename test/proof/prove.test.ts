@@ -143,12 +143,12 @@ t.test('what can not be proved ends with a sentence', async (t) => {
   const guarded = await startTestService(t, { DATABASE_URL: databaseUrl, ANNALS_TOKENS: 'read:0123456789abcdef' })
   await until(async () => (await fetch(`${guarded.url}/health/ready`)).ok)
   const cases: [string[], number, RegExp][] = [
-    [['--url', 'http://127.0.0.1:1'], 1, /can't be reached/],
-    [['--url', guarded.url], 1, /401 unauthenticated/],
-    [['--url', guarded.url, '--token', '0123456789abcdef'], 1, /an append was answered forbidden/],
-    [['--check', '/nowhere'], 1, /ENOENT/],
-    [['--clients', '0'], 2, /from 1 to 256/],
-    [['--check', 'a', '--history', 'b'], 2, /cannot be used with/],
+    [['--url', 'http://127.0.0.1:1'], 4, /can't be reached/],
+    [['--url', guarded.url], 4, /401 unauthenticated/],
+    [['--url', guarded.url, '--token', '0123456789abcdef'], 4, /an append was answered forbidden/],
+    [['--check', '/nowhere'], 4, /ENOENT/],
+    [['--clients', '0'], 64, /from 1 to 256/],
+    [['--check', 'a', '--history', 'b'], 64, /cannot be used with/],
   ]
   await Promise.all(
     cases.map(async ([args, code, text]) => {
