@@ -1,5 +1,5 @@
 // `npm run corpus -- --url <url>`: sends the corpus of bad input to a service that runs, and says what it answered
-// otherwise than it has to. It stores a few hundred events in streams that begin with `corpus-`.
+// otherwise than it has to. It stores a thousand or so events in streams that begin with `corpus-`.
 
 import { parseArgs } from 'node:util'
 import { CORPUS } from '../test/bad-input/corpus.ts'
