@@ -55,6 +55,7 @@ export interface Connected {
   watches: { consumers: ConsumerWatch; snapshots: SnapshotWatch; backups: BackupWatch }
 }
 
+/** Opens no connection: the pool and its companions connect at their first use, or when the backend starts them. */
 export function connect(options: ConnectOptions): Connected {
   const { settings, logger, policy, url, epoch, poolObserver, storeObserver } = options
   const { DATABASE_SCHEMA: schema, DATABASE_DIRECT_URL: directUrl = url } = settings

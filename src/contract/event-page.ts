@@ -2,6 +2,7 @@
 
 import type { PageText } from '../db/event-log.ts'
 
+/** Whether the page holds at least one event. */
 export const hasEvents = ({ count }: PageText): boolean => count > 0
 
 /** The events of a page, which have commas after them, as a JSON array between `before` and `after`. */

@@ -15,6 +15,7 @@ export type Members = Record<string, unknown>
 
 const NULL_JSON = Buffer.from('null')
 
+/** Whether a parsed value is a JSON object; arrays, null and data that was kept as text are none. */
 export const isMembers = (value: unknown): value is Members =>
   typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof RawJson)
 

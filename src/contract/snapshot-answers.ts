@@ -13,6 +13,7 @@ export interface SnapshotInfo {
   created_at: string
 }
 
+/** A snapshot without its state, as the answer of `PUT`. */
 export const snapshotInfo = ({ streamId, version, contentType, isJson, createdAt }: StoredSnapshot): SnapshotInfo => ({
   stream_id: streamId,
   version,
@@ -29,6 +30,7 @@ export function snapshotJson(snapshot: StoredSnapshot): string {
   return `{"stream_id":${JSON.stringify(stream_id)},"version":${version},${state},${JSON.stringify(rest).slice(1)}`
 }
 
+/** 404 `snapshot_not_found`. */
 export const snapshotNotFound = (): AppError => new AppError('snapshot_not_found', 'The stream has no snapshot.')
 
 /** The error of a snapshot that was not saved: 404 `stream_not_found`, 409 `snapshot_older` or `snapshot_ahead`. */

@@ -24,6 +24,7 @@ export function checkStreamId(text: string): string {
   throw streamIdInvalid()
 }
 
+/** 400 `stream_id_invalid`; `pointer` is the place in a body, absent for the id of the path. */
 export const streamIdInvalid = (pointer?: string): AppError =>
   new AppError(
     'stream_id_invalid',
@@ -31,4 +32,5 @@ export const streamIdInvalid = (pointer?: string): AppError =>
     pointer === undefined ? {} : { members: { errors: [{ pointer, rule: 'stream_id' }] } },
   )
 
+/** 404 `stream_not_found`. */
 export const streamNotFound = (): AppError => new AppError('stream_not_found', 'The stream has no event.')

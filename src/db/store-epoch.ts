@@ -13,6 +13,7 @@ const TIMELINE = `CASE WHEN pg_is_in_recovery() THEN upper(to_hex((SELECT timeli
 /** Columns of a row of `annals_head`. */
 export const EPOCH_COLUMNS = `epoch::text || '.' || ltrim(${TIMELINE}, '0') AS epoch, pg_is_in_recovery() AS is_standby`
 
+/** One row of {@link EPOCH_COLUMNS} of the store in this schema; fails where its migrations did not run. */
 export const epochStatement = (schema: string): string =>
   `SELECT ${EPOCH_COLUMNS} FROM ${quoteIdentifier(schema)}.annals_head`
 

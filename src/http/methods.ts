@@ -53,6 +53,7 @@ export function answerOtherMethod(
   return undefined
 }
 
+/** 405 `method_not_allowed` with `Allow`; `allowed` is a list with commas. */
 export const methodNotAllowed = (method: string, allowed: string): AppError =>
   new AppError('method_not_allowed', `This route does not know ${method}; it knows ${allowed}.`, {
     headers: { allow: allowed },

@@ -75,6 +75,7 @@ function toAppError(error: unknown, maxBodyBytes: number): AppError {
   return new AppError('internal', 'The service failed to answer; the log says more.', { cause: error })
 }
 
+/** 413 `payload_too_large`. */
 export const bodyTooLarge = (limitBytes: number): AppError =>
   new AppError('payload_too_large', `The body is larger than ${limitBytes} bytes.`, {
     members: { limit_bytes: limitBytes },

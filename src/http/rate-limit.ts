@@ -9,6 +9,7 @@ import type { Buckets, Rate, Verdict } from '../rate-limit/buckets.ts'
 /** Calls back with the problem to answer, if the client asked too often; the headers are set either way. */
 export type RateLimit = (request: FastifyRequest, reply: FastifyReply, done: (error?: AppError) => void) => void
 
+/** Takes one token for each request, by the key of its caller, else by its address. */
 export function rateLimit(buckets: Buckets): RateLimit {
   return (request, reply, done) => {
     const verdict = buckets.take(request.callerKey ?? `address:${addressKey(request.ip)}`)

@@ -13,6 +13,7 @@ export function requestIdOf(headers: IncomingHttpHeaders): string {
   return typeof given === 'string' && SANE.test(given) ? given : newRequestId()
 }
 
+/** An id that no other request has, also not in another process. */
 export function newRequestId(): string {
   count += 1
   return `${prefix}-${count.toString(36)}`

@@ -16,8 +16,10 @@ export interface Caller {
   key: string
 }
 
+/** Whether it is one of {@link SCOPES}. */
 export const isScope = (name: string): name is Scope => (SCOPES as readonly string[]).includes(name)
 
+/** What these scopes allow; `admin` stands for all. */
 export const grantOf = (scopes: Iterable<Scope>): Grant => {
   const grant = new Set(scopes)
   return grant.has('admin') ? EVERYTHING : grant

@@ -47,6 +47,7 @@ function answerServerWide(reply: FastifyReply): void {
 /** Every method that some route knows. */
 export const ALL_METHODS = 'GET, HEAD, POST, PUT, DELETE, OPTIONS'
 
+/** 404 `route_not_found`. */
 export const routeNotFound = (): AppError => new AppError('route_not_found', 'There is no such route.')
 
 function badTarget(url: string): AppError {

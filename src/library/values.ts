@@ -50,7 +50,9 @@ export interface Snapshot extends SnapshotInfo {
 /** The value as if it had come as the body of a request, so that the same checks hold. */
 export const toBody = (value: unknown): unknown => parseJson(Buffer.from(JSON.stringify(value)))
 
+/** Parses one line of JSON; numbers beyond a double are rounded. */
 export const toEvent = (json: string): StoredEvent => JSON.parse(json) as StoredEvent
 
+/** Parses a stored snapshot, its state included; null stays null. */
 export const toSnapshot = (snapshot: StoredSnapshot | null): Snapshot | null =>
   snapshot === null ? null : (JSON.parse(snapshotJson(snapshot)) as Snapshot)

@@ -7,6 +7,7 @@ import { type Acknowledged, type Intent, isAsNew, isAsSent, isStorer, wholeOf } 
 import type { Finding } from './rules.ts'
 import type { Stored } from './stored.ts'
 
+/** Whether what was acknowledged is stored, as it was answered, and nothing else is. */
 export function checkAppends(intents: readonly Intent[], stored: Stored): Finding[] {
   return [...checkOrigins(intents, stored), ...intents.flatMap(checkIntent), ...intents.flatMap(checkAnswers)]
 }

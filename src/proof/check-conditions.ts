@@ -6,6 +6,7 @@ import { type Intent, isStorer, positionsOf, storingAttempts, wholeOf } from './
 import type { Finding } from './rules.ts'
 import type { Stored } from './stored.ts'
 
+/** Whether every expected version held when it was stored, and every conflict named a version that the stream had. */
 export function checkConditions(intents: readonly Intent[], stored: Stored): Finding[] {
   const bounds = new VersionBounds(intents)
   return intents.flatMap((intent) => [

@@ -33,6 +33,9 @@ export interface Counts {
   followed: number
 }
 
+/**
+ * Judges what clients did by the feed as it is at the end; looks at nothing else, so it can be run again on a stored history.
+ */
 export function checkHistory({ operations, dump }: History): Verdict {
   const stored = new Stored(dump)
   const intents = intentsOf(operations, stored)

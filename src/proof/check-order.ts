@@ -5,6 +5,7 @@ import { type Acknowledged, type Intent, isStorer, positionsOf } from './intents
 import type { Finding } from './rules.ts'
 import type { Stored } from './stored.ts'
 
+/** Whether positions and versions are contiguous, and in the order of real time. */
 export function checkOrder({ after, head, entries }: Dump, stored: Stored, intents: readonly Intent[]): Finding[] {
   return [...checkPositions({ after, head, entries }), ...checkVersions(stored), ...checkRealTime(intents)]
 }

@@ -7,6 +7,7 @@ import { type Intent, positionsOf } from './intents.ts'
 import type { Finding } from './rules.ts'
 import type { Stored } from './stored.ts'
 
+/** Whether readers and followers saw each event once, in order, and as it is stored. */
 export function checkReads(operations: readonly Operation[], stored: Stored, intents: readonly Intent[]): Finding[] {
   const digests = new Map<StoredEvent, string>()
   const digest = (event: StoredEvent): string => {

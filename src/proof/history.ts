@@ -125,4 +125,5 @@ export interface History {
   dump: Dump
 }
 
+/** Whether an entry of the dump stands for events that others wrote. */
 export const isForeign = (entry: StoredEvent | ForeignRange): entry is ForeignRange => 'foreign' in entry

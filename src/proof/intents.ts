@@ -28,6 +28,7 @@ export interface Intent {
   own: StoredEvent[]
 }
 
+/** Whether the answer says that at least one of its appends was stored by this request. */
 export const isAsNew = ({ answer }: Acknowledged): boolean => answer.results.some(({ replayed }) => !replayed)
 
 const isAcknowledged = (attempt: AppendOperation): attempt is Acknowledged => attempt.answer.outcome === 'ok'
@@ -86,6 +87,7 @@ export const isStorer = (intent: Intent): boolean =>
   intent.acknowledged.some(isAsNew) ||
   (!intent.isRefused && intent.own.length > 0 && intent.own.length === wholeOf(intent)?.length)
 
+/** Whether a stored event has the stream, type, data and metadata that were sent; ids are not compared. */
 export const isAsSent = (found: StoredEvent, streamId: string, { type, data, metadata }: SentEvent): boolean =>
   found.stream_id === streamId &&
   found.type === type &&

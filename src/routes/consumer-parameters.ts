@@ -40,6 +40,7 @@ export const consumerAnswers = <T extends object>(success: Record<number, T>, ..
   ...problems('consumer_not_found', ...codes),
 })
 
+/** Refers to a schema that is registered under its `$id`. */
 export const ref = (schema: { $id?: string }) => Type.Ref(schema.$id as string)
 
 /** The name in the path. @throws AppError `validation_failed` */

@@ -38,6 +38,7 @@ export const typeParameter = Type.Optional(
   Type.Array(name, { maxItems: 100, description: 'Only events of this type; repeatable.' }),
 )
 
+/** An optional whole number of the query, `minimum` or more. */
 export const numberParameter = (description: string, minimum = 0) =>
   Type.Optional(Type.Integer({ minimum, description }))
 

@@ -56,6 +56,7 @@ export async function findAttestation(
   return rows[0] as unknown as Attestation | undefined
 }
 
+/** Stores what somebody says of a backup; one of the same reference takes the place of the one before. */
 export async function putAttestation(query: RunQuery, schema: string, given: NewAttestation): Promise<Attestation> {
   const { rows } = await query(
     `INSERT INTO ${table(schema)} (id, kind, reference, shows_from, shows_to, bytes, expires_at, attested_by)

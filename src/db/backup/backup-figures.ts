@@ -32,6 +32,7 @@ export const WITHOUT_EVENTS: readonly string[] = ['schema', 'globals', 'tables',
 /** Types onto which WAL is replayed. */
 const WAL_BASES = `('physical', 'pgbackrest')`
 
+/** What the metrics of backups are made of; times in seconds since 1970. */
 export async function readBackupFigures(query: RunQuery, schema: string): Promise<BackupFigures> {
   const store = quoteIdentifier(schema)
   const epoch = (value: string) => `extract(epoch FROM ${value})::float8`

@@ -25,6 +25,7 @@ export interface ServerVersion {
   superuser: string
 }
 
+/** Version, place in the log and identity of the server; on a primary only, as `pg_current_wal_lsn()` is. */
 export async function readServer(client: pg.Client): Promise<ServerVersion> {
   const { rows } = await client.query<ServerVersion>(
     `SELECT current_setting('server_version_num')::int / 10000 AS major, current_setting('server_version') AS version,

@@ -24,6 +24,7 @@ export async function tryLead(client: pg.Client, schema: string): Promise<boolea
   return rows[0].is_ours
 }
 
+/** By name; times are RFC 3339 in UTC. */
 export async function listSchedules(query: RunQuery, schema: string): Promise<ScheduleRecord[]> {
   const { rows } = await query(
     `SELECT name, ${rfc3339('due_at')} AS due_at, ${rfc3339('started_at')} AS started_at,
@@ -41,6 +42,7 @@ export async function failRunning(query: RunQuery, schema: string): Promise<void
   )
 }
 
+/** Stores how a schedule stands, in the place of what was stored of it. */
 export async function putSchedule(query: RunQuery, schema: string, record: ScheduleRecord): Promise<void> {
   await query(
     `INSERT INTO ${quoteIdentifier(schema)}.annals_schedules (name, due_at, started_at, finished_at, state, error)

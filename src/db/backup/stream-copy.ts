@@ -34,6 +34,7 @@ export async function describeStreamTable(
   await client.query(`COMMENT ON TABLE ${qualified(schema, table)} IS '${what.replaceAll("'", "''")}'`)
 }
 
+/** Compares a table of one restored stream with the stream in use, event by event; up to ten versions of a kind are named. */
 export async function compareStream(
   client: pg.Client,
   schema: string,

@@ -60,6 +60,7 @@ export function situationStatement(schema: string, name: string, member: string)
   }
 }
 
+/** Reads the row of {@link situationStatement}. */
 export function situation(row: Row): Situation {
   const [filter, partitions, leaseSeconds, maxAttempts, isPaused, head, checkpoint, members, isFree, isAny] = row
   return {

@@ -1,8 +1,10 @@
 import { AppError } from '../../errors.ts'
 
+/** 404 `consumer_not_found`. */
 export const consumerNotFound = (name: string): AppError =>
   new AppError('consumer_not_found', `There is no consumer ${name}.`)
 
+/** 409 `consumer_paused`. */
 export const consumerPaused = (name: string): AppError =>
   new AppError('consumer_paused', `The consumer ${name} is paused.`)
 

@@ -57,6 +57,7 @@ export function parkedStatement(schema: string, name: string, after: number, lim
   }
 }
 
+/** Reads one row of {@link parkedStatement}. */
 export const parkedEvent = ([position, attempts, reason, parkedAt, isReplaying, json]: Row): ParkedEvent => ({
   position: Number(position),
   attempts: Number(attempts),

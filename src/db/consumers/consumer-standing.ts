@@ -44,6 +44,7 @@ export function standingStatement(schema: string, name?: string): Statement {
   }
 }
 
+/** Reads one row of {@link standingStatement}; the lag is in seconds, 0 at the head. */
 export function consumerStanding(row: Row): ConsumerStanding {
   const [name, filter, start, partitions, leaseSeconds, maxAttempts, isPaused, createdAt, ...rest] = row
   const [head, checkpoint, inFlight, parked, replaying, members, lagSeconds] = rest

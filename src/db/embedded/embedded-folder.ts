@@ -38,6 +38,7 @@ export interface Places {
   passwordFile: string
 }
 
+/** The places below a data folder, wherever its data were moved to. */
 export function placesOf(dataDir: string): Places {
   const moved = join(dataDir, 'moved-to')
   const home = existsSync(moved) ? realpathSync(moved) : dataDir

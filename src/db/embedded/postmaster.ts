@@ -103,6 +103,7 @@ export const serverEnvironment = () => ({
   ...(process.platform === 'win32' && { SystemRoot: process.env['SystemRoot'] ?? '' }),
 })
 
+/** What a server writes of itself into its data folder; undefined when none runs there, or the file is not whole yet. */
 export function readPidFile(dataFolder: string): PidFile | undefined {
   let lines: string[]
   try {

@@ -111,5 +111,6 @@ const LOCK_ROW = `SELECT pid FROM pg_locks
 const lockKeyOf = (schema: string): string =>
   createHash('sha256').update(`annals migrations of ${schema}`).digest().readBigInt64BE().toString()
 
+/** Who holds the lock, for messages. */
 export const describeHolder = ({ pid, application_name: name, since }: LockHolder): string =>
   `backend ${pid} (${name || 'without a name'}${since === null ? '' : `, connected since ${since}`})`

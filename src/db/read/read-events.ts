@@ -25,7 +25,10 @@ interface Size {
   isMeasured: boolean
 }
 
-// Measuring the events of a page costs a third of its time, and is needed only where large ones are about.
+/**
+ * How many events a statement may ask for, and whether it has to measure them: that costs a third of a page's time, and is
+ * needed only where large ones are about. Undefined bytes are not known yet.
+ */
 export function sizeOf({ limit, maxBytes, mayBeShort = false }: PageSize, largestEventBytes: number | undefined): Size {
   if (largestEventBytes === undefined) return { limit, isMeasured: true }
   const fitting = Math.floor(maxBytes / (largestEventBytes + ENVELOPE_BYTES))

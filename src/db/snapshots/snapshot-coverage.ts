@@ -59,6 +59,7 @@ const nextStream = (tables: string, after: string): string => `
     WHERE e.stream_id = found.stream_id ORDER BY e.version DESC LIMIT 1) AS last
   LEFT JOIN ${tables}.snapshots AS s ON s.stream_id = found.stream_id AND s.version <= last.version`
 
+/** Reads the one row of sums; `next` is the stream to go on after, null when all were looked at. */
 export function coverageSums([row]: Row[], { maxChecked }: CoverageQuery): CoverageSums {
   const [behind, largestLag, checked, last] = row as Row
   return {
@@ -69,6 +70,7 @@ export function coverageSums([row]: Row[], { maxChecked }: CoverageQuery): Cover
   }
 }
 
+/** Reads the rows of one page; `next` is the stream to go on after, null on the last page. */
 export function coveragePage(rows: Row[], { limit, maxChecked }: CoverageQuery): CoveragePage {
   const streams = rows.filter((row) => row[5] as unknown as boolean).map(streamCoverage)
   const last = rows.at(-1)
