@@ -296,6 +296,8 @@ export const ERRORS: Readonly<Record<ErrorCode, CatalogueEntry>> = catalogue
 export interface RuleViolation {
   pointer: string
   rule: string
+  /** The allowed values, with the rule `not_a_choice`. */
+  choices?: readonly unknown[]
 }
 
 export interface AppErrorOptions {

@@ -881,7 +881,10 @@ export interface components {
             errors?: {
                 /** @description A JSON pointer into the body, or `query/<name>`, `path/<name>`, `header/<name>`. */
                 pointer: string;
+                /** @description What does not hold, such as `out_of_range` or `required`. */
                 rule: string;
+                /** @description The allowed values, with the rule `not_a_choice`. */
+                choices?: unknown[];
             }[];
         } & {
             [key: string]: unknown;
@@ -935,9 +938,24 @@ export interface components {
             /**
              * Format: date-time
              * @description UTC, microseconds.
+             * @example 2026-01-31T12:00:00.123456Z
              */
             created_at: string;
         };
+        /**
+         * @example {
+         *       "stream_id": "order-123",
+         *       "first_version": 1,
+         *       "version": 1,
+         *       "first_position": 1,
+         *       "position": 1,
+         *       "event_ids": [
+         *         "0190c6f2-7c1e-7cc3-98c4-dc0c0c07398f"
+         *       ],
+         *       "created_at": "2026-01-31T12:00:00.123456Z",
+         *       "replayed": false
+         *     }
+         */
         Appended: {
             /**
              * @description 1 to 255 bytes of UTF-8.
@@ -956,6 +974,7 @@ export interface components {
             /**
              * Format: date-time
              * @description UTC, microseconds.
+             * @example 2026-01-31T12:00:00.123456Z
              */
             created_at: string;
             /** @description The answer of an earlier, equal request. */
@@ -972,11 +991,13 @@ export interface components {
             /**
              * Format: date-time
              * @description UTC, microseconds.
+             * @example 2026-01-31T12:00:00.123456Z
              */
             created_at: string;
             /**
              * Format: date-time
              * @description UTC, microseconds.
+             * @example 2026-01-31T12:00:00.123456Z
              */
             updated_at: string;
         };
@@ -986,6 +1007,7 @@ export interface components {
             /**
              * Format: date-time
              * @description UTC, microseconds.
+             * @example 2026-01-31T12:00:00.123456Z
              */
             created_at: string;
         };
@@ -1000,11 +1022,13 @@ export interface components {
             /**
              * Format: date-time
              * @description UTC, microseconds.
+             * @example 2026-01-31T12:00:00.123456Z
              */
             created_at: string;
             /**
              * Format: date-time
              * @description UTC, microseconds.
+             * @example 2026-01-31T12:00:00.123456Z
              */
             updated_at: string;
             /** @description The stored snapshot, without its state. */
@@ -1074,6 +1098,7 @@ export interface components {
         MultiAppended: {
             /** @description Place in the feed of all events; contiguous from 1. */
             position: number;
+            /** @example false */
             replayed: boolean;
             results: components["schemas"]["Appended"][];
         };

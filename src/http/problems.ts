@@ -63,7 +63,7 @@ function toAppError(error: unknown, maxBodyBytes: number): AppError {
       return new AppError('malformed_request', 'The method is none of HTTP.')
     case 'FST_STATIC_FORBIDDEN_PATH':
       // A file beside those of the documentation page: what is not served is not there.
-      return new AppError('route_not_found', 'There is no such route.')
+      return new AppError('route_not_found', 'The page /docs has no such file.')
     case 'ECONNRESET':
       // The client went away before its request was whole; nobody reads this answer.
       return new AppError('malformed_request', 'The request ended early.')

@@ -8,8 +8,7 @@ import { AppError, type RuleViolation, validationFailed } from '../errors.ts'
 export type QueryReader = (text: string) => Record<string, unknown>
 
 /** A violated rule and what to say about it. */
-interface Refusal {
-  rule: string
+interface Refusal extends Omit<RuleViolation, 'pointer'> {
   says: string
 }
 
@@ -46,8 +45,8 @@ export function compileQuery(schema: TObject): QueryReader {
     const seen = new Set<string>()
     const violations: RuleViolation[] = []
     const details: string[] = []
-    const refuse = (name: string, { rule, says }: Refusal) => {
-      violations.push({ pointer: `query/${name}`, rule })
+    const refuse = (name: string, { says, ...violation }: Refusal) => {
+      violations.push({ pointer: `query/${name}`, ...violation })
       details.push(`${name} ${says}`)
     }
 
@@ -138,7 +137,9 @@ function checkOf(name: string, schema: TSchema): Check {
 const choiceCheck =
   (choices: unknown[]): Check =>
   (text) =>
-    choices.includes(text) ? { value: text } : { rule: 'not_a_choice', says: `must be one of ${choices.join(', ')}.` }
+    choices.includes(text)
+      ? { value: text }
+      : { rule: 'not_a_choice', choices, says: `must be one of ${choices.join(', ')}.` }
 
 const integerCheck =
   (minimum: number, maximum: number): Check =>

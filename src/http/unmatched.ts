@@ -48,7 +48,11 @@ function answerServerWide(reply: FastifyReply): void {
 export const ALL_METHODS = 'GET, HEAD, POST, PUT, DELETE, OPTIONS'
 
 /** 404 `route_not_found`. */
-export const routeNotFound = (): AppError => new AppError('route_not_found', 'There is no such route.')
+export const routeNotFound = (): AppError =>
+  new AppError(
+    'route_not_found',
+    'Nothing is served at this path. The page /docs lists all routes, /openapi.json describes them.',
+  )
 
 function badTarget(url: string): AppError {
   if (!/^(https?:\/\/[^/]*)?\/streams\/[^/?]/.test(url)) {

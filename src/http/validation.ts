@@ -54,7 +54,8 @@ function compileBody(schema: TSchema, shared: TSchema[]): (body: unknown) => unk
     const details: string[] = []
     for (const error of compiled.Errors(body)) {
       if (violations.some(({ pointer }) => pointer === error.path)) continue
-      violations.push({ pointer: error.path, rule: ruleOf(error) })
+      const choices = choicesOf(error)
+      violations.push({ pointer: error.path, rule: ruleOf(error), ...(choices && { choices }) })
       details.push(`${error.path === '' ? 'The body' : error.path}: ${sentenceOf(error)}`)
       if (violations.length === MAX_VIOLATIONS) break
     }
@@ -80,6 +81,13 @@ const RULES: Partial<Record<ValueErrorType, string>> = {
 
 const ruleOf = (error: ValueError): string => RULES[error.type] ?? String(error.schema['type'] ?? 'wrong_type')
 
+/** The allowed values; undefined where they can not be listed, or another rule is broken. */
+function choicesOf(error: ValueError): unknown[] | undefined {
+  if (ruleOf(error) !== 'not_a_choice') return undefined
+  const alternatives = (error.schema['anyOf'] as TSchema[] | undefined) ?? [error.schema]
+  return alternatives.every((each) => 'const' in each) ? alternatives.map((each) => each['const']) : undefined
+}
+
 function sentenceOf(error: ValueError): string {
   switch (ruleOf(error)) {
     case 'unknown_member':
@@ -87,7 +95,7 @@ function sentenceOf(error: ValueError): string {
     case 'required':
       return 'must be there.'
     case 'not_a_choice':
-      return 'is none of the allowed values.'
+      return `must be ${choicesOf(error)?.join(' or ') ?? 'one of the allowed values'}.`
     default:
       return RULES[error.type] === undefined
         ? `must be ${withArticle(error.schema['type'] as string | undefined)}.`

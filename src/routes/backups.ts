@@ -104,8 +104,13 @@ export function backupRoutes(app: FastifyInstance, { backups, types }: BackupRou
     },
     async (request, reply) => {
       const { type = 'archive', since, ...options } = (request.body ?? {}) as Static<typeof NewBackupSchema>
-      if (!types.some((each) => each.type === type))
-        throw validationFailed([{ pointer: '/type', rule: 'not_a_choice' }])
+      const choices = types.map((each) => each.type)
+      if (!choices.includes(type)) {
+        throw validationFailed(
+          [{ pointer: '/type', rule: 'not_a_choice', choices }],
+          `/type must be one of ${choices.join(', ')}.`,
+        )
+      }
       return answer(reply, await backups.create({ type, ...(since && { since }), options: options as object }))
     },
   )

@@ -5,7 +5,11 @@ import { type TSchema, Type } from '@sinclair/typebox'
 
 const position = Type.Integer({ minimum: 1, description: 'Place in the feed of all events; contiguous from 1.' })
 const version = Type.Integer({ minimum: 1, description: 'Place in the stream; contiguous from 1.' })
-const timestamp = Type.String({ format: 'date-time', description: 'UTC, microseconds.' })
+const timestamp = Type.String({
+  format: 'date-time',
+  description: 'UTC, microseconds.',
+  examples: ['2026-01-31T12:00:00.123456Z'],
+})
 const streamId = Type.String({ minLength: 1, description: '1 to 255 bytes of UTF-8.', examples: ['order-123'] })
 const json = (description: string) => Type.Unsafe<unknown>({ description })
 
@@ -62,7 +66,22 @@ export const AppendedSchema = Type.Object(
     created_at: timestamp,
     replayed: Type.Boolean({ description: 'The answer of an earlier, equal request.' }),
   },
-  { $id: 'Appended', additionalProperties: false },
+  {
+    $id: 'Appended',
+    additionalProperties: false,
+    examples: [
+      {
+        stream_id: 'order-123',
+        first_version: 1,
+        version: 1,
+        first_position: 1,
+        position: 1,
+        event_ids: ['0190c6f2-7c1e-7cc3-98c4-dc0c0c07398f'],
+        created_at: '2026-01-31T12:00:00.123456Z',
+        replayed: false,
+      },
+    ],
+  },
 )
 
 const StreamInfoSchema = Type.Object(
@@ -142,7 +161,7 @@ export const MultiAppendSchema = Type.Object(
 )
 
 export const MultiAppendedSchema = Type.Object(
-  { position, replayed: Type.Boolean(), results: Type.Array(ref(AppendedSchema)) },
+  { position, replayed: Type.Boolean({ examples: [false] }), results: Type.Array(ref(AppendedSchema)) },
   { $id: 'MultiAppended', additionalProperties: false },
 )
 

@@ -24,7 +24,10 @@ const Problem = Type.Object(
           pointer: Type.String({
             description: 'A JSON pointer into the body, or `query/<name>`, `path/<name>`, `header/<name>`.',
           }),
-          rule: Type.String(),
+          rule: Type.String({ description: 'What does not hold, such as `out_of_range` or `required`.' }),
+          choices: Type.Optional(
+            Type.Array(Type.Unknown(), { description: 'The allowed values, with the rule `not_a_choice`.' }),
+          ),
         }),
       ),
     ),

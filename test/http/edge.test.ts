@@ -270,6 +270,18 @@ t.test('the body of a request is read by the rules of JSON and of the route', as
   }
 })
 
+t.test('who asks for nothing that is there is told where everything is listed', async (t) => {
+  const { app } = await buildTestApp()
+  t.teardown(() => app.close())
+  for (const url of ['/', '/nowhere']) {
+    const { code, title, detail } = (await app.inject({ method: 'GET', url })).json()
+    t.equal(code, 'route_not_found')
+    t.not(detail, `${title}.`, 'the detail says more than the title')
+    const [page = ''] = /\/docs\b/.exec(detail) ?? []
+    t.equal((await app.inject({ method: 'GET', url: page })).statusCode, 200, `${page} is served`)
+  }
+})
+
 t.test('the documentation page serves its own files and no others', async (t) => {
   const { app } = await buildTestApp()
   t.teardown(() => app.close())

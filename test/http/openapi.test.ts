@@ -166,3 +166,17 @@ t.test('real answers are among the described ones', async (t) => {
     }
   }
 })
+
+t.test('the example of an append is an answer to a first one', async (t) => {
+  const { app } = await buildTestApp()
+  t.teardown(() => app.close())
+  const payload = JSON.stringify({ expected_version: 0, events: [{ type: 'OrderPlaced' }] })
+  const headers = { 'content-type': 'application/json' }
+  const answer = await app.inject({ method: 'POST', url: '/streams/order-123/events', headers, payload })
+  const { examples } = document.components.schemas['Appended'] as { examples: Record<string, unknown>[] }
+  const { event_ids: ids, created_at: time, ...example } = examples[0] as { event_ids: string[]; created_at: string }
+  const { event_ids: _ids, created_at: _time, ...answered } = answer.json()
+  t.same(example, answered)
+  t.equal(ids.length, 1)
+  t.match(time, /\.\d{6}Z$/, 'microseconds')
+})

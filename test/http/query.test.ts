@@ -98,6 +98,17 @@ t.test('everything else is refused with its place and its rule', async (t) => {
   for (const [text, ...expected] of cases) t.same(violations(text), expected, text)
 })
 
+t.test('a value that is none of the choices is told which there are', async (t) => {
+  try {
+    read('direction=sideways')
+    t.fail('it was taken')
+  } catch (error) {
+    const choices = ['forward', 'backward']
+    t.same((error as AppError).members['errors'], [{ pointer: 'query/direction', rule: 'not_a_choice', choices }])
+    t.match((error as AppError).message, 'direction must be one of forward, backward.')
+  }
+})
+
 t.test('a lenient schema ignores what it does not know', async (t) => {
   const lenient = compileQuery(Type.Object({}, { additionalProperties: true }))
   t.same(lenient('a=1&a=2&%zz&__proto__=x'), {})

@@ -92,6 +92,11 @@ t.test('What can not be is refused before a job begins', async (t) => {
     t.match(answer, { status: 400, body: { code: 'validation_failed', errors: [{ pointer, rule }] } })
     t.notMatch(answer.body['detail'], /--/, 'in words of the API')
   }
+  const { types } = (await ask(`${url}/backups/types`)).body as { types: { type: string }[] }
+  t.match((await post(`${url}/backups`, { type: 'rm -rf' })).body, {
+    detail: /must be one of archive,/,
+    errors: [{ pointer: '/type', rule: 'not_a_choice', choices: types.map(({ type }) => type) }],
+  })
   t.same(await runSql(database, 'SELECT FROM annals_jobs'), [])
 })
 

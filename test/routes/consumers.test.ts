@@ -143,6 +143,15 @@ t.test('what is not a consumer is refused with its place', async (t) => {
   t.match((await get('/consumers/none/events')).body, { code: 'consumer_not_found' })
   t.equal((await post('/consumers/none/ack', {})).status, 400)
   t.equal((await post('/consumers/none/nack', { token: 'x', action: 'retry' })).status, 400)
+  const unknown = await post('/consumers/none/nack', {
+    token: '0190c6f2-7c1e-4cc3-98c4-dc0c0c07398f',
+    position: 1,
+    action: 'throw',
+  })
+  t.match(unknown.body, {
+    detail: '/action: must be retry or park.',
+    errors: [{ pointer: '/action', rule: 'not_a_choice', choices: ['retry', 'park'] }],
+  })
 })
 
 t.test('one reader reads and acknowledges positions', async (t) => {
