@@ -88,7 +88,7 @@ interface Limit {
   close(): void
 }
 
-// Ten a minute, as the users' documents have it: little enough that a lost Redis opens no door.
+// Ten a minute: little enough that a lost Redis opens no door (docs/decisions/0015).
 const STRICT: Rate = { name: 'strict', perSecond: 10 / 60, burst: 10 }
 
 async function limitOf(settings: Readonly<Settings>, logger: Logger): Promise<Limit | undefined> {

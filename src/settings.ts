@@ -167,7 +167,9 @@ export const Settings = Type.Object({
     'After SIGTERM readiness says no at once, and requests are still served for this long, so that load balancers can look away first.',
     0,
   ),
-  SHUTDOWN_TIMEOUT_MS: milliseconds('Longest time for requests in flight after SIGTERM; what is left is then cut.'),
+  SHUTDOWN_TIMEOUT_MS: milliseconds(
+    'Longest time from SIGTERM to the end, `SHUTDOWN_DELAY_MS` included. Requests in flight get all of it but the last second, which is for the database; what is left of them is then cut.',
+  ),
 })
 
 export type Settings = Static<typeof Settings>
@@ -215,7 +217,7 @@ const DEFAULTS: Partial<Settings> = {
   SHUTDOWN_TIMEOUT_MS: 9_000,
 }
 
-/** Defaults that differ by profile: connection numbers as in the user's documents (development 5, production 20/5). */
+/** Defaults that differ by profile: connection numbers as in the production guide of Composable Rust (development 5, production 20/5). */
 export const PROFILES: Record<Profile, Partial<Settings>> = {
   development: { DATABASE_MAX_CONNECTIONS: 5, DATABASE_MIN_CONNECTIONS: 1 },
   staging: { DATABASE_MAX_CONNECTIONS: 10, DATABASE_MIN_CONNECTIONS: 2 },

@@ -33,7 +33,7 @@ t.test('without any variable the service is a development one on loopback with a
   t.ok(Object.isFrozen(settings), 'and can not be changed afterwards')
 })
 
-t.test('each profile has the connection numbers of the documents', async (t) => {
+t.test('each profile has the connection numbers of the production guide', async (t) => {
   const numbers = (APP_ENV: string) => {
     const { settings, origins } = loadSettings({ APP_ENV })
     t.equal(origins['DATABASE_MAX_CONNECTIONS'], 'profile')

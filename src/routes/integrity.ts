@@ -12,8 +12,8 @@ export interface IntegrityRoutesOptions {
   integrity: Pick<IntegrityReport, 'check'>
 }
 
-const DEFAULT_LIMIT = 10_000
-const MAX_LIMIT = 50_000
+const DEFAULT_ROWS = 10_000
+const MAX_ROWS = 50_000
 
 const IntegrityQuerySchema = Type.Object({
   after: numberParameter('Events after this position; from the beginning when absent.'),
@@ -26,8 +26,8 @@ const IntegrityQuerySchema = Type.Object({
   limit: Type.Optional(
     Type.Integer({
       minimum: 1,
-      maximum: MAX_LIMIT,
-      description: `Events or snapshots that this request looks at, ${DEFAULT_LIMIT} when absent; a smaller one takes less time.`,
+      maximum: MAX_ROWS,
+      description: `Events or snapshots that this request looks at, ${DEFAULT_ROWS} when absent; a smaller one takes less time.`,
     }),
   ),
 })
@@ -77,7 +77,7 @@ export function integrityRoutes(app: FastifyInstance, { integrity }: IntegrityRo
     },
     async (request) => {
       const read = request.query as { after?: number; snapshots_after?: string; limit?: number }
-      const { after, snapshots_after: snapshotsAfter, limit = DEFAULT_LIMIT } = read
+      const { after, snapshots_after: snapshotsAfter, limit = DEFAULT_ROWS } = read
       if (after !== undefined && snapshotsAfter !== undefined) {
         throw queryError('after', 'one_cursor', 'is of events, and `snapshots_after` of snapshots.')
       }

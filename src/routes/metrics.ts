@@ -25,8 +25,8 @@ export function metricsRoutes(app: FastifyInstance, { scrape }: MetricsRoutesOpt
     },
     async (request, reply) => {
       const { contentType, body } = await scrape(formatFor(request.headers.accept))
-      // A Buffer keeps the content type as it is.
       varyBy(reply, 'Accept')
+      // A Buffer keeps the content type as it is.
       return reply.type(contentType).send(Buffer.from(body))
     },
   )

@@ -1,4 +1,5 @@
-// Query parameters that the event routes share, and the sizes of their pages.
+// What routes that read have in common: what they can fail with, the sizes of their pages, the parameters of their queries,
+// and the link to the page after.
 
 import { type TString, Type } from '@sinclair/typebox'
 

@@ -1,4 +1,5 @@
-// How many connections a pool needs, by the three formulas of the user's documents, and whether the server has room.
+// How many connections a pool needs, by three formulas that are widely found, and whether the server has room:
+// one of Composable Rust's production guide, Little's law, and that of the PostgreSQL wiki and HikariCP (cores and spindles).
 
 import type { Profile } from '../../settings.ts'
 
@@ -58,13 +59,13 @@ export interface Sizing {
   } | null
 }
 
-// Of 10-20 for background tasks and 5-10 for administration the smaller ones.
+// Of the guide's 10-20 for background tasks and 5-10 for administration the smaller ones.
 const RESERVED_FOR_BACKGROUND = 10
 const RESERVED_FOR_ADMINISTRATION = 5
 
 const SEED_NOTE =
-  'As the documents have it. It divides by the duration of a request, so it grows when requests get faster; with ' +
-  '1000/s, 10 ms and 50 ms it gives 205, where the documents say 25. Use littles_law.'
+  'As the production guide of Composable Rust has it. It divides by the duration of a request, so it grows when requests ' +
+  'get faster; with 1000/s, 10 ms, 50 ms and a buffer of 5 it gives 205, where the guide says 25. Use littles_law.'
 const LITTLE_NOTE =
   'Connections in use at a time are arrivals per second times the time each is held. Give the rate of one replica at its peak.'
 
@@ -94,8 +95,8 @@ export function sizePool(inputs: SizingInputs, profile: Profile | undefined, ser
       formula: `(2 × ${cores}) + ${spindles}`,
       connections: busiest,
       note:
-        `With ${spindles} ${spindles === 1 ? 'spindle' : 'spindles'} (an SSD counts as one or two). What the server works on ` +
-        'at a time: connections of all replicas beyond it wait for each other there instead of in the pool.',
+        `As the PostgreSQL wiki and HikariCP have it, with ${spindles} ${spindles === 1 ? 'spindle' : 'spindles'} (an SSD counts ` +
+        'as one or two). What the server works on at a time: connections of all replicas beyond it wait for each other there instead of in the pool.',
     },
   ]
   const limit = server === null ? null : serverLimit(server, replicas, poolMax)
@@ -108,7 +109,7 @@ export function sizePool(inputs: SizingInputs, profile: Profile | undefined, ser
   }
 }
 
-/** The band of the documents for a load; a profile that is not production has its own. */
+/** The band of that guide for a load; a profile that is not production has its own. */
 export function bandOf(requestsPerSecond: number, profile?: Profile): Band {
   if (profile === 'development') return { name: 'development', applies_to: 'APP_ENV=development', min: 5, max: 5 }
   if (profile === 'staging') return { name: 'staging', applies_to: 'APP_ENV=staging', min: 10, max: 20 }

@@ -16,7 +16,7 @@ const server = { max_connections: 200, reserved: 3, used: 9 }
 const formula = (inputs: Partial<SizingInputs>, name: string) =>
   sizePool({ ...example, ...inputs }, 'production', server).formulas.find((each) => each.name === name)
 
-t.test('The documents’ formula gives 205 as written, and says that Little’s law is meant', (t) => {
+t.test('The formula of the guide gives 205 as written, and says that Little’s law is meant', (t) => {
   t.match(formula({}, 'seed'), { connections: 205, formula: '(1000/s × 0.01 s) / 0.05 s + 5', note: /Use littles_law/ })
   t.match(formula({}, 'littles_law'), { connections: 15, formula: '1000/s × 0.01 s + 5' })
   t.equal(sizePool(example, 'production', server).recommended, 15)
@@ -32,8 +32,8 @@ t.test('A part of a connection is a whole one, and rounding errors are none', (t
 })
 
 t.test('Cores and spindles: 9 or 10 for four cores, 17 or 18 for eight, with the spindles shown', (t) => {
-  t.match(formula({}, 'cores_and_spindles'), { connections: 9, formula: '(2 × 4) + 1', note: /With 1 spindle / })
-  t.match(formula({ spindles: 2 }, 'cores_and_spindles'), { connections: 10, note: /With 2 spindles / })
+  t.match(formula({}, 'cores_and_spindles'), { connections: 9, formula: '(2 × 4) + 1', note: /with 1 spindle / })
+  t.match(formula({ spindles: 2 }, 'cores_and_spindles'), { connections: 10, note: /with 2 spindles / })
   t.equal(formula({ cores: 8 }, 'cores_and_spindles')?.connections, 17)
   t.equal(formula({ cores: 8, spindles: 2 }, 'cores_and_spindles')?.connections, 18)
   t.end()
@@ -47,7 +47,7 @@ t.test('What is not known yet gives no number', (t) => {
   t.end()
 })
 
-t.test('The bands of the documents, at their borders', (t) => {
+t.test('The bands of the guide, at their borders', (t) => {
   const band = (rate: number) => {
     const { min, max } = bandOf(rate, 'production')
     return [min, max]

@@ -181,7 +181,7 @@ t.test('the pages of the coverage together are what a full join finds', async (t
     INSERT INTO snapshots (stream_id, version, state_data)
     SELECT stream_id, greatest(1, max(version) * (hashtext(stream_id) & 7) / 7), '\\x00' FROM events
     GROUP BY stream_id HAVING hashtext(stream_id) % 3 = 0`)
-  // As in the documents of Composable Rust, in the order of the pages.
+  // As in the documentation of Composable Rust, in the order of the pages.
   const { rows } = await other.query(`
     SELECT e.stream_id, count(*)::int AS version, s.version::int AS snapshot_version,
       (count(*) - coalesce(s.version, 0))::int AS events_since_snapshot
