@@ -30,10 +30,14 @@ export function planCommand(): Command {
     .option('--size <size>', 'of the database, for instance 250GB; measured when absent', bytesArgument)
     .option(
       '--rpo <time>',
-      'as much of the newest data may be lost, for instance 15m; as the policy when absent',
+      'as much of the newest data may be lost, for instance 15m (a bare number is seconds); as the policy when absent',
       secondsArgument,
     )
-    .option('--rto <time>', 'it has to be back within, for instance 4h; as the policy when absent', secondsArgument)
+    .option(
+      '--rto <time>',
+      'it has to be back within, for instance 4h (or seconds); as the policy when absent',
+      secondsArgument,
+    )
     .addOption(
       new Option('--provider <provider>', 'that runs the database: prints its commands too').choices(
         Object.keys(PROVIDERS),
