@@ -7,35 +7,45 @@ export interface Frame {
   data: string
 }
 
-/** Takes text as it comes and gives the frames that it completes. */
+/**
+ * Takes text as it comes and gives the frames that it completes, as the standard has them, with comments between them.
+ * An `id` is that of its own frame, and does not stay for later ones.
+ */
 class FrameParser {
   #rest = ''
-  #frame: Frame = { event: '', id: '', data: '' }
+  #endsWithCr = false
+  #event = ''
+  #id = ''
+  #data: string[] = []
 
   push(text: string): Frame[] {
-    const lines = (this.#rest + text).split('\n')
+    if (text === '') return []
+    // A line ends with CR at once; the LF that may come with the next piece belongs to it.
+    const fresh = this.#endsWithCr && text.startsWith('\n') ? text.slice(1) : text
+    this.#endsWithCr = text.endsWith('\r')
+    const lines = (this.#rest + fresh).split(/\r\n|\n|\r/)
     this.#rest = lines.pop() ?? ''
-    const frames: Frame[] = []
-    for (const raw of lines) {
-      const line = raw.endsWith('\r') ? raw.slice(0, -1) : raw
-      if (line === '') {
-        if (this.#frame.event !== '') frames.push(this.#frame)
-        this.#frame = { event: '', id: '', data: '' }
-      } else if (line.startsWith(':')) {
-        frames.push({ event: 'comment', id: '', data: line.slice(1) })
-      } else {
-        this.#field(line)
-      }
-    }
-    return frames
+    return lines.flatMap((line) => this.#take(line))
   }
 
-  #field(line: string): void {
-    const colon = line.indexOf(':')
-    const name = line.slice(0, colon)
-    const value = line.slice(line[colon + 1] === ' ' ? colon + 2 : colon + 1)
-    if (name === 'data') this.#frame.data += this.#frame.data === '' ? value : `\n${value}`
-    else if (name === 'id' || name === 'event') this.#frame[name] = value
+  #take(line: string): Frame[] {
+    if (line === '') return this.#finish()
+    if (line.startsWith(':')) return [{ event: 'comment', id: '', data: line.slice(1) }]
+    const [, name, value = ''] = /^([^:]*)(?:: ?(.*))?$/s.exec(line) ?? []
+    if (name === 'data') this.#data.push(value)
+    else if (name === 'event') this.#event = value
+    else if (name === 'id' && !value.includes('\0')) this.#id = value
+    return []
+  }
+
+  /** A frame without data is none. */
+  #finish(): Frame[] {
+    const frame = { event: this.#event || 'message', id: this.#id, data: this.#data.join('\n') }
+    const isOne = this.#data.length > 0
+    this.#event = ''
+    this.#id = ''
+    this.#data = []
+    return isOne ? [frame] : []
   }
 }
 
@@ -48,6 +58,7 @@ export async function* framesOf(
   waiting: (isWaiting: boolean) => void,
 ): AsyncGenerator<Frame, void, undefined> {
   const reader = body.getReader()
+  // Which passes over a byte order mark.
   const decoder = new TextDecoder()
   const parser = new FrameParser()
   try {
