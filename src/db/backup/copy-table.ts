@@ -14,7 +14,7 @@ export interface CopyOutOptions {
   columns: readonly string[]
   /** SQL that a row has to pass. */
   where?: string
-  /** In the table's order, for which `beginSnapshot` sees to it that nothing is sorted. */
+  /** In the table's order; `readInOrder` (read-store.ts) sees to it for the transaction that nothing is sorted. */
   isOrdered?: boolean
 }
 
