@@ -5,9 +5,9 @@ import { MeasuredPool } from './db/connections/pool.ts'
 import { applicationName, poolOptions } from './db/connections/pool-options.ts'
 import { WakeUpListener } from './db/connections/wake-up-listener.ts'
 import { runMigrations } from './db/migrations/migrator.ts'
-import { translatePgError } from './db/pg-errors.ts'
 import { eventLogOptions, PostgresEventLog, UNOBSERVED } from './db/postgres-event-log.ts'
 import { PostgresSnapshots } from './db/snapshots/snapshots.ts'
+import { checkConnection } from './db/transaction.ts'
 import { FeedTail } from './follow/feed-tail.ts'
 import { EventStore } from './library.ts'
 import { VERSION } from './version.ts'
@@ -74,10 +74,10 @@ export async function openEventStore(options: OpenEventStoreOptions): Promise<Po
   }
   const store = new PostgresEventStore(directUrl, schema, log, { snapshots, tail, onClose })
   try {
-    await pool.query('SELECT 1')
+    await checkConnection(pool)
   } catch (error) {
     await store.close()
-    throw translatePgError(error)
+    throw error
   }
   return store
 }

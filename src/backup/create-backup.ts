@@ -3,6 +3,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { putBackup } from '../db/backup/backup-records.ts'
+import { readOrigin } from '../db/backup/describe-database.ts'
 import { VERSION } from '../version.ts'
 import { asBackupError, BackupError } from './backup-error.ts'
 import { checkOptions } from './check-options.ts'
@@ -74,8 +75,7 @@ async function fill(desk: Desk, driver: BackupDriver, request: BackupRequest, fi
       ...context,
       ...{ id: staged.id, folder: staged.folder, source: store, bases, options: request.options },
     })
-    const { rows } = await query(`SELECT current_database() AS database, current_setting('server_version') AS version`)
-    const server = rows[0] as { database: string; version: string }
+    const server = await readOrigin(query)
     const manifest: Manifest = {
       ...{ format: 1, id: staged.id, type: driver.type },
       ...{ started_at: record.started_at, finished_at: new Date().toISOString() },

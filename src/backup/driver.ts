@@ -5,16 +5,8 @@ import type pg from 'pg'
 import type { StoreAddress } from '../db/backup/store-connection.ts'
 import type { StoreContents } from '../db/backup/store-contents.ts'
 import type { Manifest, ManifestFile } from './manifest.ts'
+import type { Progress } from './progress.ts'
 import type { TableGroup } from './table-groups.ts'
-
-/** How far a job is. `total` is null when nobody knows. */
-export interface Progress {
-  /** What is being done, for instance `copying events`. */
-  step: string
-  unit: 'events' | 'bytes'
-  done: number
-  total: number | null
-}
 
 /** Of the settings, what programs and other servers than PostgreSQL need. */
 export interface JobTools {

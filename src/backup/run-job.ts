@@ -6,7 +6,8 @@ import { finishJob, type JobKind, noteProgress, startJob } from '../db/backup/ba
 import { connectToStore, hasCatalogue, type StoreAddress, tryLockForJob } from '../db/backup/store-connection.ts'
 import type { RunQuery } from '../db/run-query.ts'
 import { asBackupError, BackupError } from './backup-error.ts'
-import type { JobContext, Progress } from './driver.ts'
+import type { JobContext } from './driver.ts'
+import type { Progress } from './progress.ts'
 
 export interface JobDefinition {
   kind: JobKind

@@ -1,7 +1,7 @@
 // Whether a backup is worth anything, at four levels of certainty and cost.
 
 import { compareEvents, type RowDifferences } from '../db/backup/compare-rows.ts'
-import { BEGIN_SNAPSHOT, readHead, readInOrder } from '../db/backup/read-store.ts'
+import { readHead, readInOrder } from '../db/backup/read-store.ts'
 import { createScratch } from '../db/backup/scratch.ts'
 import type { StoreAddress } from '../db/backup/store-connection.ts'
 import { BackupError } from './backup-error.ts'
@@ -10,9 +10,9 @@ import type { Desk } from './desk.ts'
 import type { JobContext, VerifyLevel } from './driver.ts'
 import type { Manifest } from './manifest.ts'
 import { type Checked, openChecked } from './open/open-checked.ts'
+import { inOwnTransaction } from './own-transaction.ts'
 import { prepareInto, restoreInto } from './restore/restore-into.ts'
 import { runJob } from './run-job.ts'
-import { inTransaction } from './transaction.ts'
 
 export interface Verified {
   id: string
@@ -96,7 +96,7 @@ export async function isSameHistory(
   { contents }: Manifest,
   { signal }: JobContext,
 ): Promise<boolean> {
-  const { epoch, head } = await inTransaction(store, { begin: 'BEGIN', signal }, (client) =>
+  const { epoch, head } = await inOwnTransaction(store, { purpose: 'verify', mode: 'read', signal }, (client) =>
     readHead(client, store.schema),
   )
   return contents !== null && epoch === contents.epoch && head >= contents.head
@@ -145,7 +145,7 @@ function refuseDifferences(id: string, { different, left, right, evidence }: Row
 type Side = Parameters<typeof compareEvents>[0]
 
 const inSnapshot = <T>(store: StoreAddress, signal: AbortSignal, work: (side: Side) => Promise<T>): Promise<T> =>
-  inTransaction(store, { begin: BEGIN_SNAPSHOT, signal }, async (client) => {
+  inOwnTransaction(store, { purpose: 'verify', mode: 'snapshot', signal }, async (client) => {
     await readInOrder(client)
     return work({ client, schema: store.schema })
   })

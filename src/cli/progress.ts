@@ -17,6 +17,7 @@ interface Unit {
 const LINE_INTERVAL_MS = 5_000
 const UNITS = {
   events: { name: 'events', text: (value: number) => count(value) },
+  rows: { name: 'rows', text: (value: number) => count(value) },
   bytes: { name: 'MB', text: (value: number) => (value / 1e6).toFixed(1) },
 } satisfies Record<string, Unit>
 

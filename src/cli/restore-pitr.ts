@@ -3,9 +3,9 @@
 import { resolve } from 'node:path'
 import { Command, Option } from 'commander'
 import { BackupError } from '../backup/backup-error.ts'
+import { inOwnTransaction } from '../backup/own-transaction.ts'
 import { type Recovered, recover } from '../backup/recovery/recover.ts'
 import { type OnTarget, readTarget } from '../backup/recovery/recovery-target.ts'
-import { inTransaction } from '../backup/transaction.ts'
 import { fetchCommand, thisProgram } from '../backup/wal/wal-configuration.ts'
 import { renewEpoch } from '../db/backup/write-store.ts'
 import { BACKUP_EXIT_CODES, type DeskOptions, withFiles, withStore } from './backup-context.ts'
@@ -86,7 +86,8 @@ export function newEpochCommand(): Command {
     .action((options: DeskOptions) =>
       withStore(options, async ({ store }, { signal }) => {
         if (store === undefined) throw new BackupError('refused', 'there is no database')
-        await inTransaction(store, { begin: 'BEGIN', signal }, (client) => renewEpoch(client, store.schema))
+        const how = { purpose: 'restore', mode: 'write', signal } as const
+        await inOwnTransaction(store, how, (client) => renewEpoch(client, store.schema))
         process.stdout.write('the store has a new epoch\n')
       }),
     )

@@ -1627,10 +1627,10 @@ export interface components {
                 /** @description What is being done. */
                 step: string;
                 /**
-                 * @description What is counted.
+                 * @description What is counted; `rows` are those of other tables.
                  * @enum {string}
                  */
-                unit: "events" | "bytes";
+                unit: "events" | "rows" | "bytes";
                 /** @description So far. */
                 done: number;
                 /** @description In all, when that is known. */

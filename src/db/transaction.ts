@@ -70,6 +70,9 @@ export async function query(pool: MeasuredPool, { name, text, values }: Statemen
   }
 }
 
+/** Whether the database can be reached. @throws AppError why not */
+export const checkConnection = (pool: MeasuredPool): Promise<unknown> => query(pool, { text: 'SELECT 1', values: [] })
+
 /**
  * Reads what a change has led to. The change holds, so when the database fails now the answer says that it was applied.
  */

@@ -169,7 +169,7 @@ export const VerifySchema = Type.Object(
 
 const Progress = Type.Object({
   step: Type.String({ description: 'What is being done.' }),
-  unit: oneOf(['events', 'bytes'], 'What is counted.'),
+  unit: oneOf(['events', 'rows', 'bytes'], 'What is counted; `rows` are those of other tables.'),
   done: count('So far.'),
   total: orNull<number>('integer', 'In all, when that is known.'),
 })

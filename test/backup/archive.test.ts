@@ -10,11 +10,14 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import pg from 'pg'
 import t from 'tap'
 import { readCatalogue } from '../../src/backup/catalogue.ts'
+import { createBackup } from '../../src/backup/create-backup.ts'
 import { openDestination } from '../../src/backup/destinations/destinations.ts'
 import { resolveId } from '../../src/backup/destinations/latest.ts'
 import type { Manifest } from '../../src/backup/manifest.ts'
+import type { Progress } from '../../src/backup/progress.ts'
 import { verifyBackup } from '../../src/backup/verify-backup.ts'
 import { startEmbeddedPostgres } from '../../src/db/embedded/embedded-postgres.ts'
 import { openEventStore } from '../../src/index.ts'
@@ -29,7 +32,7 @@ import {
   restore,
 } from '../support/backups.ts'
 import { createTestDatabase, POSTGRES_15, runSql, testFolder } from '../support/postgres.ts'
-import { spawnAnnals } from '../support/service.ts'
+import { spawnAnnals, until } from '../support/service.ts'
 
 const server = await createTestDatabase(t)
 
@@ -75,6 +78,46 @@ t.test('An archive with increments comes back row by row, with a new epoch, and 
     entries.map(({ id }) => id),
     'a lost database still has its backups',
   )
+})
+
+t.test('Progress counts events as events, and rows of other tables as rows', async (t) => {
+  const { desk } = await newDesk(t, server)
+  const counted = new Map<string, string>()
+  const job = { ...context(), progress: ({ step, unit }: Progress) => void counted.set(step, unit) }
+  const { id } = await createBackup(desk, { type: 'archive', options: {} }, job)
+  await verifyBackup(desk, { id, level: 3 }, job)
+  t.match(Object.fromEntries(counted), {
+    'copying events': 'events',
+    'copying snapshots': 'rows',
+    'copying consumers': 'rows',
+    [`reading snapshots of ${id}`]: 'rows',
+    'restoring snapshots': 'rows',
+    'comparing events': 'events',
+    'comparing snapshots': 'rows',
+  })
+})
+
+t.test('A check shows in the database as what it is', async (t) => {
+  const { desk, url } = await newDesk(t, server)
+  const { id } = await makeArchive(desk)
+  const holder = new pg.Client({ connectionString: url })
+  await holder.connect()
+  t.teardown(() => holder.end())
+  await holder.query('BEGIN; LOCK TABLE annals_head IN ACCESS EXCLUSIVE MODE')
+  const verified = verifyBackup(desk, { id, level: 3 }, context())
+  // On another connection: within a transaction the view stays as it was.
+  const waiting = async () => {
+    const rows = await runSql<{ name: string }>(
+      url,
+      `SELECT application_name AS name FROM pg_stat_activity
+       WHERE datname = current_database() AND wait_event_type = 'Lock' AND application_name LIKE 'annals %'`,
+    )
+    return rows[0]?.name
+  }
+  await until(async () => (await waiting()) !== undefined)
+  t.match(await waiting(), /^annals verify \(process \d+\)$/)
+  await holder.query('ROLLBACK')
+  t.match(await verified, { level: 3, compared: 500 })
 })
 
 t.test('What was damaged is refused in words, and the target stays as it was', async (t) => {

@@ -6,6 +6,7 @@ import { COPY_HEADER, COPY_TRAILER, fieldOf, type OnRow } from '../../db/backup/
 import { copyIn } from '../../db/backup/copy-table.ts'
 import { EVENTS, STORE_TABLES, type StoreTable } from '../../db/backup/store-tables.ts'
 import type { LoadRequest, OpenBackup } from '../driver.ts'
+import { unitOf } from '../progress.ts'
 import { refuseColumns } from '../refuse-columns.ts'
 import { type ArchiveTable, archiveDetails } from './archive-details.ts'
 import { readRows } from './read-chunks.ts'
@@ -36,7 +37,7 @@ async function load(table: StoreTable, backup: OpenBackup, request: LoadRequest)
     for await (const piece of rows) {
       done += piece.rows
       const step = `restoring ${table.name.replace('annals_', '')}`
-      request.progress({ step, unit: 'events', done, total: (archived as ArchiveTable).rows })
+      request.progress({ step, unit: unitOf(table.name), done, total: (archived as ArchiveTable).rows })
       const wanted = picker === undefined ? piece.bytes : picker.take()
       if (wanted.length > 0) yield wanted
     }

@@ -4,6 +4,7 @@ import { Digest } from '../../db/backup/digest.ts'
 import { EVENTS, SNAPSHOTS, STORE_TABLES } from '../../db/backup/store-tables.ts'
 import { BackupError } from '../backup-error.ts'
 import type { OpenBackup, ReadRequest } from '../driver.ts'
+import { unitOf } from '../progress.ts'
 import { type ArchiveTable, archiveDetails } from './archive-details.ts'
 import { readRows } from './read-chunks.ts'
 
@@ -39,7 +40,7 @@ async function readTable(backup: OpenBackup, table: ArchiveTable, request: ReadR
   for await (const piece of readRows(backup, table, { fields, onRow, signal })) {
     rows += piece.rows
     const step = `reading ${table.name.replace('annals_', '')} of ${backup.manifest.id}`
-    request.progress({ step, unit: 'events', done: rows, total: table.rows })
+    request.progress({ step, unit: unitOf(table.name), done: rows, total: table.rows })
   }
   if (rows !== table.rows || digest.hex !== table.digest) {
     throw new BackupError(

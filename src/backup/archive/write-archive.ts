@@ -1,14 +1,15 @@
 // Making an archive: every table through COPY in one snapshot, so that it shows one moment, whatever is stored meanwhile.
 
 import { Digest } from '../../db/backup/digest.ts'
-import { BEGIN_SNAPSHOT, readHead, readInOrder, type StoreHead } from '../../db/backup/read-store.ts'
-import { connectToStore } from '../../db/backup/store-connection.ts'
+import { readHead, readInOrder, type StoreHead } from '../../db/backup/read-store.ts'
 import type { StoreContents } from '../../db/backup/store-contents.ts'
 import { EVENTS, SNAPSHOTS, STORE_TABLES } from '../../db/backup/store-tables.ts'
 import { VERSION } from '../../version.ts'
 import { BackupError } from '../backup-error.ts'
 import type { CreateRequest, CreateResult } from '../driver.ts'
 import type { Manifest } from '../manifest.ts'
+import { inOwnTransaction } from '../own-transaction.ts'
+import { unitOf } from '../progress.ts'
 import type { ArchiveDetails, ArchiveTable } from './archive-details.ts'
 import { CODEC } from './codec.ts'
 import { type WrittenTable, writeTable } from './write-table.ts'
@@ -16,16 +17,12 @@ import { type WrittenTable, writeTable } from './write-table.ts'
 export async function writeArchive(request: CreateRequest): Promise<CreateResult> {
   const { source, folder, signal, bases } = request
   const base = bases.at(-1)?.manifest
-  const client = await connectToStore(source, 'backup')
-  // A statement that waits for the server is not told otherwise.
-  const cut = () => void client.end().catch(() => {})
-  signal.addEventListener('abort', cut)
-  try {
-    await client.query(BEGIN_SNAPSHOT)
+  const after = base?.contents?.head ?? 0
+  const how = { purpose: 'backup', mode: 'snapshot', signal } as const
+  const { head, written } = await inOwnTransaction(source, how, async (client) => {
     await readInOrder(client)
     const head = await readHead(client, source.schema)
     if (base !== undefined) refuseBase(base, head)
-    const after = base?.contents?.head ?? 0
     const written: WrittenTable[] = []
     for (const table of STORE_TABLES) {
       const total = table === EVENTS ? head.head - after : null
@@ -38,26 +35,23 @@ export async function writeArchive(request: CreateRequest): Promise<CreateResult
           codec: CODEC,
           signal,
           ...(table === EVENTS && { where: `position > ${after}` }),
-          onRows: (rows) => request.progress({ step, unit: 'events', done: rows, total }),
+          onRows: (done) => request.progress({ step, unit: unitOf(table.name), done, total }),
         }),
       )
     }
-    await client.query('COMMIT')
-    const details: ArchiveDetails = {
-      codec: CODEC,
-      after_position: after,
-      raw_bytes: written.reduce((sum, { rawBytes }) => sum + rawBytes, 0),
-      tables: written.map(({ table }) => table),
-    }
-    return {
-      tool: `Annals ${VERSION}`,
-      contents: contentsOf(head, details, base?.contents ?? null),
-      files: written.flatMap(({ files }) => files),
-      details: { ...details },
-    }
-  } finally {
-    signal.removeEventListener('abort', cut)
-    await client.end().catch(() => {})
+    return { head, written }
+  })
+  const details: ArchiveDetails = {
+    codec: CODEC,
+    after_position: after,
+    raw_bytes: written.reduce((sum, { rawBytes }) => sum + rawBytes, 0),
+    tables: written.map(({ table }) => table),
+  }
+  return {
+    tool: `Annals ${VERSION}`,
+    contents: contentsOf(head, details, base?.contents ?? null),
+    files: written.flatMap(({ files }) => files),
+    details: { ...details },
   }
 }
 

@@ -2,12 +2,13 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type RowContents, readContents } from '../../db/backup/read-contents.ts'
-import { BEGIN_SNAPSHOT } from '../../db/backup/read-store.ts'
-import { connectToStore, type StoreAddress } from '../../db/backup/store-connection.ts'
+import type { StoreAddress } from '../../db/backup/store-connection.ts'
 import { BackupError } from '../backup-error.ts'
 import { type CatalogueEntry, readCatalogue } from '../catalogue.ts'
 import type { Destination } from '../destinations/destination.ts'
 import type { Manifest } from '../manifest.ts'
+import { inOwnTransaction } from '../own-transaction.ts'
+import { unitOf } from '../progress.ts'
 import { restoreBackup } from '../restore/restore-backup.ts'
 import type { DrillContext, DrillStep } from './scenario.ts'
 
@@ -76,16 +77,13 @@ export async function rebuild(
 
 /** What a store holds, every row read and hashed. */
 export async function contentsOf(store: StoreAddress, context: DrillContext): Promise<RowContents> {
-  const client = await connectToStore(store, 'drill')
-  try {
-    await client.query(BEGIN_SNAPSHOT)
+  const { signal } = context
+  return inOwnTransaction(store, { purpose: 'drill', mode: 'snapshot', signal }, async (client) => {
     const onRows = (table: string, done: number) =>
-      context.progress({ step: `reading ${table}`, unit: 'events', done, total: null })
+      context.progress({ step: `reading ${table}`, unit: unitOf(table), done, total: null })
     const tables = ['events', 'snapshots']
-    return (await readContents(client, store.schema, { tables, signal: context.signal, onRows })) as RowContents
-  } finally {
-    await client.end()
-  }
+    return (await readContents(client, store.schema, { tables, signal, onRows })) as RowContents
+  })
 }
 
 /** Keeps it for later steps, as plain values. */

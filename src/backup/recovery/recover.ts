@@ -15,12 +15,13 @@ import type { JobContext } from '../driver.ts'
 import type { Manifest } from '../manifest.ts'
 import { checkFiles } from '../open/check-files.ts'
 import { openChain } from '../open/open-chain.ts'
+import { inOwnTransaction } from '../own-transaction.ts'
 import { PGBACKREST } from '../pgbackrest/details.ts'
 import { archiveGet, restoreBase } from '../pgbackrest/restore-base.ts'
 import { baseBackupDetails, onlyBase } from '../physical/base-backup-details.ts'
 import { unpackBase } from '../physical/unpack-base.ts'
+import { unitOf } from '../progress.ts'
 import { runJob } from '../run-job.ts'
-import { inTransaction } from '../transaction.ts'
 import { type BaseOrder, chooseBase, listBases } from './choose-base.ts'
 import { RecoveryServer } from './recovery-server.ts'
 import { asSetting, lsnNumber, type OnTarget, type RecoveryTarget } from './recovery-target.ts'
@@ -97,8 +98,10 @@ async function locate(site: Site, base: Manifest): Promise<LocatedEvent> {
   return onServer(site, base, { settings: {}, step: 'looking for the event' }, async (server, progress) => {
     await server.reach(({ is_recovering: isRecovering }) => !isRecovering, context.signal, progress)
     const store = { url: server.url, schema: base.schema }
-    const found = await inTransaction(store, { begin: 'BEGIN', signal: context.signal }, (client) =>
-      locateEvent(client, base.schema, event),
+    const found = await inOwnTransaction(
+      store,
+      { purpose: 'restore', mode: 'write', signal: context.signal },
+      (client) => locateEvent(client, base.schema, event),
     )
     if (found !== undefined) return found
     throw new BackupError('not_found', `there is no event ${event.stream}@${event.version} in the log that is archived`)
@@ -128,11 +131,15 @@ async function recoverTo(site: Site, base: Manifest, event: LocatedEvent | undef
       const store = { url: server.url, schema: base.schema }
       const definition = { kind: 'restore', backupId: base.id, request: { mode: 'pitr', ...target } } as const
       const { result } = await runJob(store, definition, context, async (context) => {
-        const contents = await inTransaction(store, { begin: 'BEGIN', signal: context.signal }, async (client) => {
-          if (event !== undefined && event.before.rows > 0) await putBackBefore(client, base.schema, event)
-          else await renewEpoch(client, base.schema)
-          return check(client, base.schema, target, context)
-        })
+        const contents = await inOwnTransaction(
+          store,
+          { purpose: 'restore', mode: 'write', signal: context.signal },
+          async (client) => {
+            if (event !== undefined && event.before.rows > 0) await putBackBefore(client, base.schema, event)
+            else await renewEpoch(client, base.schema)
+            return check(client, base.schema, target, context)
+          },
+        )
         await checkObjects(store)
         return { result: { ...done, lsn, time, contents, put_back: event?.before.rows ?? 0 } }
       })
@@ -216,7 +223,7 @@ async function check(client: pg.Client, schema: string, target: RecoveryTarget, 
   if (evidence.length > 0)
     throw new BackupError('different', 'the store is not as it has to be after the recovery', { evidence })
   const onRows = (table: string, done: number) =>
-    progress({ step: `reading ${table}`, unit: 'events', done, total: null })
+    progress({ step: `reading ${table}`, unit: unitOf(table), done, total: null })
   return readContents(client, schema, { tables: ['events', 'snapshots'], signal, onRows })
 }
 

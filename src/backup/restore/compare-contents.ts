@@ -4,6 +4,7 @@ import type pg from 'pg'
 import { type RowContents, readContents } from '../../db/backup/read-contents.ts'
 import { BackupError } from '../backup-error.ts'
 import type { JobContext } from '../driver.ts'
+import { unitOf } from '../progress.ts'
 
 const OF_EVENTS = ['head', 'events', 'events_digest'] as const
 const OF_SNAPSHOTS = ['snapshots', 'snapshots_digest'] as const
@@ -26,7 +27,7 @@ export async function compareContents(
     signal: context.signal,
     onRows: (table, done) => {
       const total = table === 'events' ? expected.events : expected.snapshots
-      context.progress({ step: `comparing ${table}`, unit: 'events', done, total })
+      context.progress({ step: `comparing ${table}`, unit: unitOf(table), done, total })
     },
   })
   const compared = [

@@ -6,11 +6,11 @@ import { lockStore, renewEpoch, settleStore } from '../../db/backup/write-store.
 import { BackupError } from '../backup-error.ts'
 import { momentOf } from '../backup-id.ts'
 import type { JobContext } from '../driver.ts'
-import { inTransaction, NEVER } from '../transaction.ts'
+import { inOwnTransaction, NEVER } from '../own-transaction.ts'
 
 /** The newest first. */
 export const listKeptStores = (store: StoreAddress, { signal }: JobContext): Promise<KeptTables[]> =>
-  inTransaction(store, { begin: 'BEGIN READ ONLY', signal }, (client) => listKept(client, store.schema))
+  inOwnTransaction(store, { purpose: 'restore', mode: 'read', signal }, (client) => listKept(client, store.schema))
 
 /** Drops what is kept: the one of this name, or all. Answers their names. @throws BackupError `not_found` */
 export const confirmRestore = (
@@ -18,7 +18,7 @@ export const confirmRestore = (
   name: string | undefined,
   { signal }: JobContext,
 ): Promise<string[]> =>
-  inTransaction(store, { begin: 'BEGIN', signal }, async (client) => {
+  inOwnTransaction(store, { purpose: 'restore', mode: 'write', signal }, async (client) => {
     const kept = wanted(await listKept(client, store.schema), name)
     for (const each of kept) await dropKept(client, each)
     return kept.map((each) => each.name)
@@ -31,7 +31,7 @@ export async function revertRestore(
   { signal }: JobContext,
 ): Promise<{ reverted: string; kept: string }> {
   const { schema } = store
-  const done = await inTransaction(store, { begin: 'BEGIN', signal }, async (client) => {
+  const done = await inOwnTransaction(store, { purpose: 'restore', mode: 'write', signal }, async (client) => {
     await lockStore(client, schema, 'ACCESS EXCLUSIVE')
     const back = wanted(await listKept(client, schema), name)[0] as KeptTables
     const { name: reverted, tables } = back
@@ -41,7 +41,9 @@ export async function revertRestore(
     if (tables.includes('annals_head')) await renewEpoch(client, schema)
     return { reverted, kept }
   })
-  await inTransaction(store, { begin: 'BEGIN', signal: NEVER }, (client) => settleStore(client, schema))
+  await inOwnTransaction(store, { purpose: 'restore', mode: 'write', signal: NEVER }, (client) =>
+    settleStore(client, schema),
+  )
   return done
 }
 

@@ -18,8 +18,8 @@ import { compareSchemas, describeSchema } from '../../db/migrations/schema-descr
 import { BackupError } from '../backup-error.ts'
 import { momentOf } from '../backup-id.ts'
 import type { JobContext } from '../driver.ts'
+import { inOwnTransaction, NEVER } from '../own-transaction.ts'
 import { GROUPS, TABLE_GROUPS, type TableGroup } from '../table-groups.ts'
-import { inTransaction, NEVER } from '../transaction.ts'
 import { compareContents } from './compare-contents.ts'
 import type { Loadable } from './loadable.ts'
 
@@ -51,8 +51,8 @@ export async function restoreBeside(
   const swapped = groups.includes('events') ? TABLE_GROUPS : groups
   const tables = swapped.flatMap((group) => GROUPS[group])
   const loaded = groups.flatMap((group): readonly string[] => GROUPS[group])
-  const begin = 'BEGIN ISOLATION LEVEL READ COMMITTED'
-  const restored = await inTransaction(target, { begin, signal: context.signal }, async (client) => {
+  const how = { purpose: 'restore', mode: 'write' } as const
+  const restored = await inOwnTransaction(target, { ...how, signal: context.signal }, async (client) => {
     context.log(`writers of ${schema} are kept out from now on; readers go on`)
     await lockStore(client, schema, 'EXCLUSIVE')
     await refuseUnswappable(client, schema, tables)
@@ -68,7 +68,7 @@ export async function restoreBeside(
     await refuseChanged(before, await describe(client, schema))
     return { kept, ...adjusted }
   })
-  await inTransaction(target, { begin, signal: NEVER }, (client) => settleStore(client, schema))
+  await inOwnTransaction(target, { ...how, signal: NEVER }, (client) => settleStore(client, schema))
   return restored
 }
 

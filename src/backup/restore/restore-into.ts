@@ -18,7 +18,7 @@ import { asBackupError, BackupError } from '../backup-error.ts'
 import type { JobContext } from '../driver.ts'
 import type { Manifest } from '../manifest.ts'
 import type { Checked } from '../open/open-checked.ts'
-import { inTransaction, NEVER } from '../transaction.ts'
+import { inOwnTransaction, NEVER } from '../own-transaction.ts'
 import { compareContents } from './compare-contents.ts'
 
 export interface RestoreIntoOptions {
@@ -37,7 +37,7 @@ export async function prepareInto(
   context: JobContext,
 ): Promise<void> {
   const { target, isForced } = options
-  await inTransaction(target, { begin: 'BEGIN', signal: context.signal }, async (client) => {
+  await inOwnTransaction(target, { purpose: 'restore', mode: 'write', signal: context.signal }, async (client) => {
     const held = await describeRows(client, target.schema)
     if (held.length > 0 && !isForced) throw notEmpty(held)
     if (driver.load === undefined && !(await isSchemaEmpty(client, target.schema))) {
@@ -61,7 +61,7 @@ export async function restoreInto(checked: Checked, options: RestoreIntoOptions,
 async function loadInto(checked: Checked, { target, isForced }: RestoreIntoOptions, context: JobContext) {
   const { backups: chain, driver, manifest } = checked
   const { schema } = target
-  await inTransaction(target, { begin: 'BEGIN', signal: context.signal }, async (client) => {
+  await inOwnTransaction(target, { purpose: 'restore', mode: 'write', signal: context.signal }, async (client) => {
     await lockStore(client, schema, 'EXCLUSIVE')
     const held = await describeRows(client, schema)
     if (held.length > 0 && !isForced) throw notEmpty(held)
@@ -82,11 +82,11 @@ async function restoreWhole(
   if (manifest.contents === null) return
   try {
     await migrate(target, context)
-    await inTransaction(target, { begin: 'BEGIN', signal: context.signal }, (client) =>
+    await inOwnTransaction(target, { purpose: 'restore', mode: 'write', signal: context.signal }, (client) =>
       finish(client, target.schema, manifest, context),
     )
   } catch (error) {
-    await inTransaction(target, { begin: 'BEGIN', signal: NEVER }, clearDatabase)
+    await inOwnTransaction(target, { purpose: 'restore', mode: 'write', signal: NEVER }, clearDatabase)
     throw error
   }
   await settle(target)
@@ -125,4 +125,6 @@ async function compareObjects(client: pg.Client, schema: string): Promise<void> 
 }
 
 const settle = (target: StoreAddress): Promise<void> =>
-  inTransaction(target, { begin: 'BEGIN', signal: NEVER }, (client) => settleStore(client, target.schema))
+  inOwnTransaction(target, { purpose: 'restore', mode: 'write', signal: NEVER }, (client) =>
+    settleStore(client, target.schema),
+  )

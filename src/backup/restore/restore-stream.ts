@@ -10,7 +10,7 @@ import {
 import { BackupError } from '../backup-error.ts'
 import { momentOf } from '../backup-id.ts'
 import type { JobContext } from '../driver.ts'
-import { inTransaction } from '../transaction.ts'
+import { inOwnTransaction } from '../own-transaction.ts'
 import type { Loadable } from './loadable.ts'
 
 export interface RestoredStream extends StreamDifferences {
@@ -26,7 +26,7 @@ export async function restoreStream(
 ): Promise<RestoredStream> {
   const { schema } = target
   const table = `annals_stream_${momentOf(new Date())}`
-  return inTransaction(target, { begin: 'BEGIN', signal: context.signal }, async (client) => {
+  return inOwnTransaction(target, { purpose: 'restore', mode: 'write', signal: context.signal }, async (client) => {
     await createStreamTable(client, schema, table)
     await load({ ...context, chain, client, schema, part: { tables: ['events'], stream: { id: stream, into: table } } })
     await describeStreamTable(client, schema, table, `stream ${stream} of ${manifest.id}`)

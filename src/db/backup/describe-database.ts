@@ -1,6 +1,7 @@
 // What a dump has to know about a database, and what is compared with after it was restored.
 
 import type pg from 'pg'
+import type { RunQuery } from '../run-query.ts'
 import { quoteIdentifier } from '../sql.ts'
 
 const IS_USERS = `n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_%'`
@@ -34,6 +35,12 @@ export async function readServer(client: pg.Client): Promise<ServerVersion> {
        (SELECT rolname FROM pg_roles WHERE oid = 10) AS superuser`,
   )
   return rows[0] as ServerVersion
+}
+
+/** What the manifest of a backup says of where it comes from. */
+export async function readOrigin(query: RunQuery): Promise<{ database: string; version: string }> {
+  const { rows } = await query(`SELECT current_database() AS database, current_setting('server_version') AS version`)
+  return rows[0] as { database: string; version: string }
 }
 
 /** Where the server has its files and its socket, and what it does with its log. */
