@@ -106,6 +106,7 @@ t.test('What is pending is shown, tried, applied, verified and taken back, and t
   const verified = await migrate(['verify'], { DATABASE_URL: nowhere, DATABASE_DIRECT_URL: url })
   const unknown = await migrate(['up', '--to', '99', ...on])
   t.match(again, { code: 0, out: 'nothing to do\n' })
+  t.match(await migrate(['down', '--to', '99', ...on]), { code: 4, err: /annals: there is no migration 99/ })
   t.match(status.code, 0)
   t.match(JSON.parse(status.out), { status: 'up_to_date', migrations: [{ version: 1, name: '0001_events' }] })
   t.match(verified, { code: 0, out: /^sound: \d+ migrations/ })

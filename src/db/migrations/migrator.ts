@@ -110,6 +110,7 @@ export class Migrator {
     return this.#locked(undefined, async (session) => {
       const status = await this.#usableStatus(session)
       const to = options.to ?? status.current - 1
+      if (to > 0) this.#known(to)
       const files = this.files.filter(({ version }) => version > to && version <= status.current).toReversed()
       const reverted: AppliedMigration[] = []
       for (const file of files) {
