@@ -3,8 +3,11 @@
 import { Command } from 'commander'
 import { databaseUrlOption, schemaOption } from './store-options.ts'
 
-/** A command that works on a store and a place for backups. */
-export const onDesk = (name: string, description: string): Command =>
+/** A command that works on a store and a place for backups, and prints in words or as JSON. */
+export const onDesk = (name: string, description: string): Command => inWordsToo(onDeskInJson(name, description))
+
+/** The same for what is printed as JSON in any case. */
+export const onDeskInJson = (name: string, description: string): Command =>
   withStoreOptions(
     new Command(name)
       .description(description)
@@ -14,12 +17,13 @@ export const onDesk = (name: string, description: string): Command =>
       ),
   )
 
-/** A command that works on a store. */
+/** A command that works on a store, and prints in words or as JSON. */
 export const onStore = (name: string, description: string): Command =>
-  withStoreOptions(new Command(name).description(description))
+  inWordsToo(withStoreOptions(new Command(name).description(description)))
 
-const withStoreOptions = (command: Command): Command =>
-  command.addOption(databaseUrlOption()).addOption(schemaOption()).option('--json', 'print the result as JSON')
+const withStoreOptions = (command: Command): Command => command.addOption(databaseUrlOption()).addOption(schemaOption())
+
+const inWordsToo = (command: Command): Command => command.option('--json', 'print the result as JSON')
 
 /** As JSON where that was asked for, else in words. */
 export function print(options: { json?: boolean }, result: object, describe: () => string): void {

@@ -7,7 +7,7 @@ import { type Drilled, runDrill } from '../backup/drills/run-drill.ts'
 import { SCENARIOS } from '../backup/drills/scenarios.ts'
 import { readPolicy } from '../backup/policy/read-policy.ts'
 import { BACKUP_EXIT_CODES, type DeskOptions, withFiles, withStore } from './backup-context.ts'
-import { onDesk, print } from './backup-options.ts'
+import { onDesk, onDeskInJson, print } from './backup-options.ts'
 import { commandSettings } from './target-database.ts'
 
 /** `annals dr assess|drill`. Errors carry the exit code. */
@@ -20,13 +20,15 @@ export function drCommand(): Command {
 }
 
 function assessCommand(): Command {
-  return onDesk('assess', 'print as JSON what is known about disk, load, PostgreSQL, backups and objectives').action(
-    (options: DeskOptions) =>
-      withFiles(options, async (desk) => {
-        const settings = commandSettings()
-        const report = await assess(desk, { settings, policy: readPolicy(settings.BACKUP_POLICY_FILE) })
-        process.stdout.write(`${JSON.stringify(report, null, 2)}\n`)
-      }),
+  return onDeskInJson(
+    'assess',
+    'print as JSON what is known about disk, load, PostgreSQL, backups and objectives',
+  ).action((options: DeskOptions) =>
+    withFiles(options, async (desk) => {
+      const settings = commandSettings()
+      const report = await assess(desk, { settings, policy: readPolicy(settings.BACKUP_POLICY_FILE) })
+      process.stdout.write(`${JSON.stringify(report, null, 2)}\n`)
+    }),
   )
 }
 

@@ -33,10 +33,10 @@ export async function buildProgram(name?: string): Promise<Command> {
     .description('An event store with an HTTP API and an operations desk, on PostgreSQL')
     .version(VERSION)
     .enablePositionalOptions()
-    .showHelpAfterError('(annals help lists the commands)')
     .addHelpText('after', EXIT_CODES)
   const one = name !== undefined && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
   for (const load of one === undefined ? Object.values(COMMANDS) : [one]) program.addCommand(await load())
   throwInsteadOfExit(program)
+  program.showHelpAfterError('(annals help lists the commands)')
   return program
 }
