@@ -7,25 +7,28 @@ import { pipeline } from 'node:stream/promises'
 import { createGzip } from 'node:zlib'
 import { Command } from 'commander'
 import { readBody, requestService, ServiceError, type ServiceOptions, serviceOptions } from './http-client.ts'
+import { checkWritable } from './named-files.ts'
 import { count, startProgress } from './progress.ts'
+import { positionArgument } from './quantities.ts'
 
 /** `annals export [FILE]`. A file is complete or not there: it is written beside and renamed at the end. */
 export function exportCommand(): Command {
   const command = new Command('export')
     .description('write every event of a running service as one JSON object a line (gzip when the name ends in .gz)')
     .argument('[file]', 'file to write; standard output when absent or -', '-')
-    .option('--after <position>', 'only events after this position', '0')
+    .option('--after <position>', 'only events after this position', positionArgument, 0)
   for (const option of serviceOptions()) command.addOption(option)
-  return command.action(async (file: string, options: ServiceOptions & { after: string }) => {
+  return command.action(async (file: string, options: ServiceOptions & { after: number }) => {
     await exportEvents(file, options, options.after)
   })
 }
 
-async function exportEvents(file: string, service: ServiceOptions, after: string): Promise<void> {
-  const query = new URLSearchParams({ after })
+async function exportEvents(file: string, service: ServiceOptions, after: number): Promise<void> {
+  if (file !== '-') checkWritable(file)
+  const query = new URLSearchParams({ after: String(after) })
   const page = await readBody(await requestService(service, 'GET', `events?${query}&limit=1`))
   const { head } = JSON.parse(page) as { head: number }
-  const expected = Math.max(head - Number(after), 0)
+  const expected = Math.max(head - after, 0)
   const startedAt = performance.now()
   const progress = startProgress(expected, 'exporting')
   const response = await requestService(service, 'GET', `events?${query}`, {

@@ -3,7 +3,7 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { pipeline, Readable } from 'node:stream'
-import { Option } from 'commander'
+import { InvalidArgumentError, Option } from 'commander'
 import { readRetryAfter } from '../client/retry.ts'
 
 /** Where the service is, and how to be let in. */
@@ -14,9 +14,17 @@ export interface ServiceOptions {
 
 /** `--url` and `--token`, with their variables. */
 export const serviceOptions = (): Option[] => [
-  new Option('--url <url>', 'address of the service').env('ANNALS_URL').default('http://127.0.0.1:8080'),
+  new Option('--url <url>', 'address of the service')
+    .env('ANNALS_URL')
+    .default('http://127.0.0.1:8080')
+    .argParser(serviceUrl),
   new Option('--token <token>', 'token with the scope that the command needs').env('ANNALS_TOKEN'),
 ]
+
+function serviceUrl(text: string): string {
+  if (/^https?:\/\//.test(text) && URL.canParse(text)) return text
+  throw new InvalidArgumentError('It must be http:// or https:// and a host, for instance http://127.0.0.1:8080.')
+}
 
 /** A body of `length` bytes that is not there at once. */
 export interface SlowBody {
@@ -65,9 +73,7 @@ export async function requestService(
     }
     const request = send(url, { method, headers: all }, resolve)
     request.on('error', (error: NodeJS.ErrnoException) => {
-      reject(
-        new ServiceError(`${service.url} can't be reached (${error.code ?? error.message}); is the service running?`),
-      )
+      reject(unreachable(service.url, error))
     })
     if (body === undefined || Buffer.isBuffer(body)) request.end(body)
     // What goes wrong is told by the request, which then is destroyed.
@@ -75,6 +81,23 @@ export async function requestService(
   })
   if ((response.statusCode ?? 500) < 300) return response
   throw await refused(response)
+}
+
+// What OpenSSL says of a certificate whose issuer it does not know.
+const UNKNOWN_ISSUER = /^(DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_(GET|VERIFY)_\w+)$/
+
+/** There was no answer from `url`; what is behind the error says why. */
+export function unreachable(url: string, error: Error): ServiceError {
+  let root = error
+  while (root.cause instanceof Error) root = root.cause
+  const { code, message } = root as NodeJS.ErrnoException
+  if (code !== undefined && UNKNOWN_ISSUER.test(code)) {
+    const hint = 'set NODE_EXTRA_CA_CERTS to the file of the certificate that has signed it'
+    return new ServiceError(`the certificate of ${url} is not trusted (${code}): ${hint}`)
+  }
+  // Of the client, which knows no code of the system: it waited in vain.
+  const reason = code === undefined || code === 'unreachable' ? message : code
+  return new ServiceError(`${url} can't be reached (${reason}); is the service running?`)
 }
 
 /** The body of an answer as text. */

@@ -13,6 +13,7 @@ import {
   type ServiceOptions,
   serviceOptions,
 } from './http-client.ts'
+import { checkReadable } from './named-files.ts'
 import { count, startProgress } from './progress.ts'
 
 /** Lines of one request: enough that the gate's batches are full, small enough to resume cheaply. */
@@ -77,6 +78,7 @@ async function importFile(file: string, service: ServiceOptions): Promise<Import
 
 function openSource(file: string): { stream: Readable; size: number; read(): number } {
   if (file === '-') return { stream: process.stdin, size: 0, read: () => 0 }
+  checkReadable(file)
   const size = statSync(file).size
   const raw = createReadStream(file, { highWaterMark: 256 * 1024 })
   const stream = file.endsWith('.gz') ? pipeline(raw, createGunzip(), () => {}) : raw

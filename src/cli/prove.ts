@@ -9,7 +9,8 @@ import { readHistory, writeHistory } from '../proof/history-file.ts'
 import { describeRemains, describeVerdict } from '../proof/report.ts'
 import { runWorkload } from '../proof/workload.ts'
 import { CommandError } from './command-error.ts'
-import { ServiceError, type ServiceOptions, serviceOptions } from './http-client.ts'
+import { ServiceError, type ServiceOptions, serviceOptions, unreachable } from './http-client.ts'
+import { checkReadable, checkWritable } from './named-files.ts'
 import { startProgress } from './progress.ts'
 
 interface ProveOptions extends ServiceOptions {
@@ -60,6 +61,8 @@ function whole(least: number, most: number): (text: string) => number {
 
 /** How many promises are broken. */
 async function prove(options: ProveOptions): Promise<number> {
+  if (options.check !== undefined) checkReadable(options.check)
+  if (options.history !== undefined) checkWritable(options.history)
   const history = options.check === undefined ? await record(options) : await readHistory(options.check)
   if (options.history !== undefined) await writeHistory(options.history, history)
   const verdict = checkHistory(history)
@@ -95,7 +98,7 @@ async function record(options: ProveOptions): Promise<History> {
     })
   } catch (error) {
     if (!(error instanceof AnnalsError)) throw error
-    if (error.code === 'unreachable') throw new ServiceError(`${url} can't be reached: ${error.message}`)
+    if (error.code === 'unreachable') throw unreachable(url, error)
     throw new ServiceError(`the service answered ${error.status} ${error.code}: ${error.message}`)
   } finally {
     progress.stop()

@@ -5,7 +5,7 @@ import { styleText } from 'node:util'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { type AnnalsClient, AnnalsError, createClient, type FollowOptions, type StoredEvent } from '../client/client.ts'
 import { EventLines } from './event-line.ts'
-import { ServiceError, type ServiceOptions, serviceOptions } from './http-client.ts'
+import { ServiceError, type ServiceOptions, serviceOptions, unreachable } from './http-client.ts'
 
 interface TailOptions extends ServiceOptions {
   streamPrefix?: string
@@ -149,7 +149,6 @@ function forPeople(): (event: StoredEvent) => string {
 
 function inWords(error: unknown, url: string): unknown {
   if (!(error instanceof AnnalsError)) return error
-  if (error.code === 'unreachable')
-    return new ServiceError(`${url} can't be reached; is the service running? ${error.message}`)
+  if (error.code === 'unreachable') return unreachable(url, error)
   return new ServiceError(`the service answered ${error.status} ${error.code}: ${error.message}`)
 }

@@ -59,7 +59,7 @@ t.test('what can not work ends at once with a sentence', async (t) => {
   const closed = await startTestApp()
   await closed.close()
   const cases: [string[], number, RegExp][] = [
-    [['--url', closed.url], 1, /can't be reached; is the service running\?/],
+    [['--url', closed.url], 1, /can't be reached \(ECONNREFUSED\); is the service running\?/],
     [['--url', app.url], 1, /the service answered 401 unauthenticated/],
     [['--after', 'x'], 64, /It is a whole number from 0, or head/],
     [['-n', '1001'], 64, /from 0 to 1000/],

@@ -146,7 +146,7 @@ t.test('what can not be proved ends with a sentence', async (t) => {
     [['--url', 'http://127.0.0.1:1'], 4, /can't be reached/],
     [['--url', guarded.url], 4, /401 unauthenticated/],
     [['--url', guarded.url, '--token', '0123456789abcdef'], 4, /an append was answered forbidden/],
-    [['--check', '/nowhere'], 4, /ENOENT/],
+    [['--check', '/nowhere'], 4, /can't be read: it is not there/],
     [['--clients', '0'], 64, /from 1 to 256/],
     [['--check', 'a', '--history', 'b'], 64, /cannot be used with/],
   ]

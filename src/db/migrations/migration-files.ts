@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { fileProblem } from '../../file-problem.ts'
 
 /** The migrations of this version; beside src/ in a checkout, beside dist/ in the package. */
 export const MIGRATIONS_FOLDER = fileURLToPath(new URL('../../../migrations/', import.meta.url))
@@ -24,7 +25,7 @@ export interface MigrationFile {
   down: { text: string; destroys: string | null } | null
 }
 
-/** A file in the folder breaks a rule; the message names the file. */
+/** A file in the folder breaks a rule, or the folder can't be read; the message names it. */
 export class MigrationFilesError extends Error {
   override name = 'MigrationFilesError'
 }
@@ -35,7 +36,7 @@ const NO_TRANSACTION = /^-- ?annals:no-transaction\s*$/
 
 /** All migrations of a folder in order. A number that is left out is found by {@link checkGaps}. @throws MigrationFilesError */
 export function readMigrations(folder: string): MigrationFile[] {
-  const names = readdirSync(folder)
+  const names = namesIn(folder)
     .filter((name) => name.endsWith('.sql'))
     .toSorted()
   const downs = new Set(names.filter((name) => name.endsWith('.down.sql')))
@@ -55,6 +56,14 @@ export function readMigrations(folder: string): MigrationFile[] {
   const [stray] = downs
   if (stray !== undefined) throw new MigrationFilesError(`${stray} takes back a migration that is not there`)
   return [...files.values()]
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder)
+  } catch (cause) {
+    throw new MigrationFilesError(`the folder ${folder} can't be read: ${fileProblem(cause)}`, { cause })
+  }
 }
 
 /** @throws MigrationFilesError when a number is left out that `isKnown` knows nothing of */
