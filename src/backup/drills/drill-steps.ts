@@ -1,13 +1,13 @@
 // Steps that several scenarios have.
 
 import { setTimeout as sleep } from 'node:timers/promises'
+import { runOwnTransaction } from '../../db/backup/own-transaction.ts'
 import { type RowContents, readContents } from '../../db/backup/read-contents.ts'
 import type { StoreAddress } from '../../db/backup/store-connection.ts'
 import { BackupError } from '../backup-error.ts'
 import { type CatalogueEntry, readCatalogue } from '../catalogue.ts'
 import type { Destination } from '../destinations/destination.ts'
 import type { Manifest } from '../manifest.ts'
-import { inOwnTransaction } from '../own-transaction.ts'
 import { unitOf } from '../progress.ts'
 import { restoreBackup } from '../restore/restore-backup.ts'
 import type { DrillContext, DrillStep } from './scenario.ts'
@@ -75,10 +75,10 @@ export async function rebuild(
   return target
 }
 
-/** What a store holds, every row read and hashed. */
+/** What a store holds, every row read and hashed. @throws an error of `pg`, as for a page that is damaged */
 export async function contentsOf(store: StoreAddress, context: DrillContext): Promise<RowContents> {
   const { signal } = context
-  return inOwnTransaction(store, { purpose: 'drill', mode: 'snapshot', signal }, async (client) => {
+  return runOwnTransaction(store, { purpose: 'drill', mode: 'snapshot', signal }, async (client) => {
     const onRows = (table: string, done: number) =>
       context.progress({ step: `reading ${table}`, unit: unitOf(table), done, total: null })
     const tables = ['events', 'snapshots']
