@@ -140,7 +140,13 @@ async function start(dataDir: string, options: EmbeddedPostgresOptions, lock: Fo
       await sleep(pauseMs, undefined, { ref: false })
       await burial(places.data)
       if (isStopping) return
-      current = launch()
+      try {
+        current = launch()
+      } catch (error) {
+        // For want of files or processes, for instance, which may pass.
+        log.error(`PostgreSQL can't be started again: ${(error as Error).message}`)
+        continue
+      }
       void isReady(current, places.data, isSlow).then((ready) => ready && log.info('PostgreSQL is running again'))
     }
   }

@@ -23,7 +23,10 @@ export interface PidFile {
   isReady: boolean
 }
 
-/** Starts `postgres` in a session of its own, so that Ctrl-C reaches only the service, which then stops it in order. */
+/**
+ * Starts `postgres` in a session of its own, so that Ctrl-C reaches only the service, which then stops it in order.
+ * @throws Error when the log can't be opened, or no process can be had
+ */
 export function spawnPostmaster(program: string, args: string[], logFile: string, user?: ServerUser): Postmaster {
   const log = openSync(logFile, 'a', 0o640)
   try {
@@ -40,7 +43,9 @@ export function spawnPostmaster(program: string, args: string[], logFile: string
       child.once('exit', () => resolve())
       child.once('error', () => resolve())
     })
-    return { pid: child.pid ?? 0, ended }
+    // A signal to no process would go to all of ours.
+    if (child.pid === undefined) throw new Error(`${program} can't be started`)
+    return { pid: child.pid, ended }
   } finally {
     closeSync(log)
   }

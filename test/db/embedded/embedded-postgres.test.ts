@@ -8,6 +8,7 @@ import {
   mkdtempSync,
   readFileSync,
   realpathSync,
+  renameSync,
   rmSync,
   statSync,
   utimesSync,
@@ -28,6 +29,7 @@ import {
 import { isProcessAlive, processStart } from '../../../src/db/embedded/folder-lock.ts'
 import { folderInTheWay } from '../../../src/db/embedded/server-user.ts'
 import { runSql, type Teardown, testBinaries, testFolder } from '../../support/postgres.ts'
+import { until } from '../../support/service.ts'
 
 const HOST = fileURLToPath(new URL('../../support/embedded-host.ts', import.meta.url))
 const isRoot = process.getuid?.() === 0
@@ -179,6 +181,19 @@ t.test('A server that is killed is started again, also one that was taken over',
     t.ok(performance.now() - killedAt < 30_000, `${round}: back after ${Math.round(performance.now() - killedAt)} ms`)
   }
   t.ok(said.some((text) => text.includes('ended unexpectedly')))
+})
+
+t.test('A server that can not be started again for a while is when it can', async (t) => {
+  const folder = testFolder(t)
+  const server = await start(folder)
+  t.teardown(() => server.stop())
+  const away = `${folder}-away`
+  t.teardown(() => rmSync(away, { recursive: true, force: true }))
+  renameSync(folder, away)
+  process.kill(server.pid, 'SIGKILL')
+  await until(() => said.some((text) => text.includes("can't be started again: ENOENT")))
+  renameSync(away, folder)
+  await until(async () => (await runSql(server.url, 'SELECT 1').catch(() => [])).length === 1)
 })
 
 t.test('Of several services that find a dead lock one starts', async (t) => {
