@@ -257,10 +257,8 @@ t.test('Recovery to a moment, and a base backup that was damaged', { skip: isDeb
   const shut = newFolder(t)
   await recover({ ...order, folder: shut, target: readTarget({ lsn }), onTarget: 'shutdown' }, context())
   const { evidence } = await failure(startDebianOn(t, shut))
-  // The others are what it says to who asks meanwhile whether it is there yet.
-  const said =
-    /shutdown at recovery target|database system is shutting down|canceling authentication due to timeout|terminating connection due to administrator command/
-  t.match(evidence.join('\n'), said, 'a server that is started on it shuts down there')
+  t.match(evidence.join('\n'), /shutdown at recovery target/, 'a server that is started on it shuts down there')
+  t.notMatch(evidence.join('\n'), /FATAL/, 'and what it said to who asked meanwhile is not the reason')
   const state = execFileSync(join(DEBIAN_BIN, 'pg_controldata'), [shut], { env: { LC_ALL: 'C' }, encoding: 'utf8' })
   t.match(state, /^Database cluster state: +shut down in recovery$/m, 'in order')
   appendFileSync(join(shut, 'postgresql.auto.conf'), `recovery_target_action = 'promote'\n`)

@@ -16,6 +16,8 @@ import { findProgram, type Program } from '../postgres-tools/find-program.ts'
 const POLL_MS = 100
 const STOP_STEP_MS = 60_000
 const SHOWN_LINES = 8
+// What it answers to those who ask whether it is there yet: none of it is why it ended.
+const ANSWER_TO_A_CLIENT = /\bFATAL: +(the database system is|canceling authentication|terminating connection)\b/
 
 export interface RecoveryOptions {
   folder: string
@@ -68,7 +70,7 @@ export class RecoveryServer {
       ...(!existsSync(join(folder, 'postgresql.conf')) && { config_file: join(run, 'conf') }),
       ...{ hba_file: join(run, 'hba'), ident_file: join(run, 'ident'), external_pid_file: '' },
       ...{ listen_addresses: '', unix_socket_directories: run, port: '5432', ssl: 'off' },
-      ...{ logging_collector: 'off', log_destination: 'stderr', shared_preload_libraries: '' },
+      ...{ logging_collector: 'off', log_destination: 'stderr', lc_messages: 'C', shared_preload_libraries: '' },
       // Of the server that was backed up nothing may be touched: not its archive, not its primary, not its subscribers.
       ...{
         archive_mode: 'off',
@@ -111,7 +113,7 @@ export class RecoveryServer {
   #complaints(): string[] {
     const lines = readFileSync(join(this.#run, 'log'), 'utf8')
       .split('\n')
-      .filter((line) => line !== '')
+      .filter((line) => line !== '' && !ANSWER_TO_A_CLIENT.test(line))
     const wrong = lines.filter((line) => /\b(FATAL|PANIC|ERROR|HINT|annals):/.test(line))
     return (wrong.length > 0 ? wrong : lines).slice(-SHOWN_LINES)
   }
