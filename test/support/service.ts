@@ -4,11 +4,11 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
-import { fileURLToPath } from 'node:url'
 import { loadSettings } from '../../src/config.ts'
 import { openLog } from '../../src/logger.ts'
 import { type Service, startService } from '../../src/service.ts'
 import type { Teardown } from './postgres.ts'
+import { CHILD_PROGRAM } from './program.ts'
 
 type Environment = Record<string, string>
 
@@ -54,11 +54,10 @@ export interface Child {
   said(text: string): Promise<void>
 }
 
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
-
 /** `annals <args>` as a process of its own, with nothing in its environment but `env`; killed after the test. */
 export function spawnAnnals(t: Teardown, args: string[], env: Environment = {}, cwd?: string): Child {
-  const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), MAIN, ...args], {
+  const [program, ...before] = CHILD_PROGRAM as [string, ...string[]]
+  const child = spawn(program, [...before, ...args], {
     env: { PATH: process.env['PATH'] ?? '', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(cwd === undefined ? {} : { cwd }),

@@ -3,11 +3,11 @@
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { fileProblem } from '../../file-problem.ts'
+import { PACKAGE_FOLDER } from '../../package-folder.ts'
 
-/** The migrations of this version; beside src/ in a checkout, beside dist/ in the package. */
-export const MIGRATIONS_FOLDER = fileURLToPath(new URL('../../../migrations/', import.meta.url))
+/** The migrations of this version. */
+export const MIGRATIONS_FOLDER = join(PACKAGE_FOLDER, 'migrations/')
 
 export interface MigrationFile {
   version: number
