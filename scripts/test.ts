@@ -15,6 +15,8 @@ const hasGroups = process.platform !== 'win32'
 
 interface Server {
   url: string
+  /** A folder with the data of such a server, to be copied; undefined where the server is given. */
+  seed?: string
   stop(): Promise<void>
 }
 
@@ -24,15 +26,19 @@ async function startServer(): Promise<Server> {
   const folder = mkdtempSync(join(tmpdir(), 'annals-test-'))
   const removeFolder = () => rmSync(folder, { recursive: true, force: true })
   process.once('exit', removeFolder)
-  const server = await startEmbeddedPostgres({
-    dataDir: folder,
+  // The server's user has to get to them.
+  chmodSync(folder, 0o755)
+  const seed = join(folder, 'seed')
+  const options = {
     log: { info: () => {}, warn: console.error, error: console.error },
     // The machine does not lose power in a test, so the data need not reach the disk.
     settings: { fsync: 'off', max_connections: '200' },
     ...otherMajor(),
-  })
+  }
+  await (await startEmbeddedPostgres({ dataDir: seed, ...options })).stop()
+  const server = await startEmbeddedPostgres({ dataDir: join(folder, 'server'), ...options })
   console.log(`PostgreSQL ${server.version}, Node ${process.versions.node}`)
-  return { url: server.adminUrl, stop: () => server.stop() }
+  return { url: server.adminUrl, seed, stop: () => server.stop() }
 }
 
 function otherMajor(): { binaries?: string } {
@@ -57,9 +63,9 @@ function buildProgram(): string {
 }
 
 /** Runs tap on `files`, or on all tests; resolves to its exit code. */
-function runTap(files: string[], databaseUrl: string, report: TapReport): Promise<number> {
+function runTap(files: string[], { url, seed }: Server, report: TapReport): Promise<number> {
   const program = process.env['TEST_PROGRAM'] ?? buildProgram()
-  const env: NodeJS.ProcessEnv = { ...process.env, TEST_DATABASE_URL: databaseUrl, TEST_PROGRAM: program }
+  const env: NodeJS.ProcessEnv = { ...process.env, TEST_DATABASE_URL: url, TEST_PROGRAM: program, TEST_CLUSTER: seed }
   // What the developer has set for a service of their own must not decide whether a test passes.
   for (const name of Object.keys(Settings.properties)) delete env[name]
   return new Promise((resolve, reject) => {
@@ -84,7 +90,7 @@ function runTap(files: string[], databaseUrl: string, report: TapReport): Promis
 async function main(): Promise<Verdict> {
   const server = await startServer()
   const report = new TapReport()
-  const code = await runTap(process.argv.slice(2), server.url, report)
+  const code = await runTap(process.argv.slice(2), server, report)
   await server.stop()
   return report.close(code)
 }

@@ -1,5 +1,6 @@
 // Real PostgreSQL for tests: a database of its own per caller, or a whole server that a test may kill.
 
+import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -86,6 +87,9 @@ export async function startTestCluster(
   options: { settings?: Record<string, string>; isDurable?: boolean; port?: number } = {},
 ): Promise<TestCluster> {
   const dataDir = testFolder(t)
+  // A copy takes a tenth of the time that making a new one takes.
+  const seed = process.env['TEST_CLUSTER']
+  if (seed !== undefined) execFileSync('cp', ['-a', join(seed, 'postgres'), join(seed, 'password'), dataDir])
   const settings = { ...(options.isDurable === false && { fsync: 'off' }), ...options.settings }
   const port = options.port === undefined ? {} : { port: options.port }
   const launch = () => startEmbeddedPostgres({ dataDir, log: quiet, settings, ...port, ...testBinaries() })
