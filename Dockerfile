@@ -2,12 +2,12 @@
 
 FROM node:24-bookworm-slim AS build
 WORKDIR /app
-# The optional packages are the embedded PostgreSQL and the native parts of development tools; tsc needs neither.
+# With the optional packages: esbuild's program is one. The embedded PostgreSQL, which is another, goes again below.
 COPY package.json package-lock.json ./
-RUN npm ci --omit=optional --ignore-scripts
+RUN npm ci --ignore-scripts
 COPY tsconfig.json tsconfig.build.json ./
 COPY src ./src
-COPY scripts/write-sbom.mjs ./scripts/
+COPY scripts/bundle.mjs scripts/write-sbom.mjs ./scripts/
 RUN npm run build && rm dist/.tsbuildinfo && npm prune --omit=dev --omit=optional --ignore-scripts
 
 FROM node:24-bookworm-slim

@@ -1,5 +1,5 @@
 // Writes dist/sbom.cdx.json: every package that the service runs on, with version, licence and hash (CycloneDX), as the
-// lockfile has them. A JavaScript file, because it is part of the build, where nothing but tsc may be installed.
+// lockfile has them. A JavaScript file, because it is part of the build, where nothing need be there to run TypeScript.
 
 import { execFileSync } from 'node:child_process'
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
