@@ -44,7 +44,7 @@ writeFileSync(join(folder, 'licences.txt'), licencesOf(Object.keys(metafile.inpu
 function licencesOf(inputs) {
   const packages = inputs.map((path) => /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1])
   return [...new Set(packages.filter((path) => path !== undefined))]
-    .sort()
+    .sort((one, other) => one.localeCompare(other))
     .map((path) => {
       const { name, version, license } = JSON.parse(readFileSync(join(ROOT, path, 'package.json'), 'utf8'))
       const file = readdirSync(join(ROOT, path)).find((each) => /^licen[cs]e/i.test(each))

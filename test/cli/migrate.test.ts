@@ -210,6 +210,9 @@ t.test('The packed package brings its migrations and needs no sources', async (t
   }
   symlinkSync(join(ROOT, 'node_modules'), join(installed, 'node_modules'))
   await run(process.execPath, [join(ROOT, 'scripts/bundle.mjs'), join(installed, 'dist')], ROOT)
+  const licences = readFileSync(join(installed, 'dist/licences.txt'), 'utf8')
+  for (const name of ['fastify', 'kysely', 'pg'])
+    t.match(licences, new RegExp(`^${name} [\\d.]+: MIT\n\n.*Licen[cs]e`, 'im'))
   t.match(JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')), { bin: { annals: 'dist/main.js' } })
 
   const up = await run(process.execPath, [join(installed, 'dist/main.js'), 'migrate', 'up', '--json'], empty, {
