@@ -4,8 +4,8 @@
 //
 //   node scripts/bundle.mjs [FOLDER]     the default is dist
 
-import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { basename, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
@@ -15,8 +15,8 @@ const folder = resolve(process.argv[2] ?? join(ROOT, 'dist'))
 // Left where they are: what reads files beside its own, what is large and seldom needed, and what nobody has.
 const EXTERNAL = ['@fastify/swagger-ui', 'pino', '@aws-sdk/*', 'pg-native']
 
-rmSync(join(folder, 'chunks'), { recursive: true, force: true })
-const { metafile } = await build({
+const chunks = join(folder, 'chunks')
+const { metafile, outputFiles } = await build({
   absWorkingDir: ROOT,
   entryPoints: ['src/main.ts'],
   outdir: folder,
@@ -35,10 +35,23 @@ const { metafile } = await build({
   sourcemap: true,
   sourcesContent: false,
   metafile: true,
+  write: false,
   logLevel: 'warning',
 })
+mkdirSync(chunks, { recursive: true })
+for (const { path, contents } of outputFiles) put(path, contents)
 chmodSync(join(folder, 'main.js'), 0o755)
-writeFileSync(join(folder, 'licences.txt'), licencesOf(Object.keys(metafile.inputs)))
+put(join(folder, 'licences.txt'), Buffer.from(licencesOf(Object.keys(metafile.inputs))))
+const made = new Set(outputFiles.map(({ path }) => basename(path)))
+for (const name of readdirSync(chunks)) if (!made.has(name)) rmSync(join(chunks, name), { force: true })
+
+/** Never leaves a part of a file for a service to find that is being started from the folder meanwhile. */
+function put(path, contents) {
+  if (existsSync(path) && readFileSync(path).equals(contents)) return
+  const partial = join(folder, `.partial-${process.pid}`)
+  writeFileSync(partial, contents)
+  renameSync(partial, path)
+}
 
 /** Name, version and licence of each package that became a part of the files, as those licences ask for. */
 function licencesOf(inputs) {

@@ -42,7 +42,7 @@ interface Ended {
 
 /** Runs a program of node_modules/.bin without tap's hooks: `env -u`, because tap adds NODE_OPTIONS to every child. */
 const run = (cwd: string, name: string, ...args: string[]) =>
-  runWith({ TEST_DATABASE_URL: 'postgres://not-used' }, cwd, name, ...args)
+  runWith({ TEST_DATABASE_URL: 'postgres://not-used', TEST_PROGRAM: 'not-used' }, cwd, name, ...args)
 
 const runWith = (variables: Record<string, string>, cwd: string, name: string, ...args: string[]): Promise<Ended> =>
   new Promise((done) => {
