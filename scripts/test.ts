@@ -28,15 +28,18 @@ async function startServer(): Promise<Server> {
   process.once('exit', removeFolder)
   // The server's user has to get to them.
   chmodSync(folder, 0o755)
-  const seed = join(folder, 'seed')
+  const [seed, dataDir] = [join(folder, 'seed'), join(folder, 'server')]
   const options = {
+    dataDir,
     log: { info: () => {}, warn: console.error, error: console.error },
     // The machine does not lose power in a test, so the data need not reach the disk.
     settings: { fsync: 'off', max_connections: '200' },
     ...otherMajor(),
   }
-  await (await startEmbeddedPostgres({ dataDir: seed, ...options })).stop()
-  const server = await startEmbeddedPostgres({ dataDir: join(folder, 'server'), ...options })
+  await (await startEmbeddedPostgres(options)).stop()
+  mkdirSync(seed)
+  execFileSync('cp', ['-a', join(dataDir, 'postgres'), join(dataDir, 'password'), seed])
+  const server = await startEmbeddedPostgres(options)
   console.log(`PostgreSQL ${server.version}, Node ${process.versions.node}`)
   return { url: server.adminUrl, seed, stop: () => server.stop() }
 }

@@ -77,6 +77,7 @@ async function waitUntilReady(child: ChildProcess, port: number, lastWords: () =
     const response = await fetch(`http://127.0.0.1:${port}/health/ready`).catch(() => undefined)
     await response?.arrayBuffer()
     if (response?.status === 200) return
+    // More often would take time from the start that is measured.
     await sleep(10)
   }
   throw new Error(`the service did not become ready:\n${lastWords()}`)

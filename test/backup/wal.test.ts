@@ -10,7 +10,7 @@ import { runSql, startTestCluster, testFolder } from '../support/postgres.ts'
 import { MAIN, PROGRAM } from '../support/program.ts'
 import { spawnAnnals, until } from '../support/service.ts'
 
-/** The server's user has to read the sources. */
+/** The server's user has to read the program. */
 function isOutOfReach(): string | false {
   const user = serverUser('/nonexistent')
   const folder = user && folderInTheWay(MAIN, user)

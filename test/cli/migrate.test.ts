@@ -8,7 +8,7 @@ import { startEmbeddedPostgres } from '../../src/db/embedded/embedded-postgres.t
 import { MIGRATIONS_FOLDER } from '../../src/db/migrations/migration-files.ts'
 import { MigrationSession } from '../../src/db/migrations/migration-session.ts'
 import { createTestDatabase, runSql, type Teardown, testFolder, withDatabase } from '../support/postgres.ts'
-import { CHILD_PROGRAM } from '../support/program.ts'
+import { childCommand } from '../support/program.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const FILES = readdirSync(MIGRATIONS_FOLDER).filter((name) => /^\d{4}_\w+\.sql$/.test(name))
@@ -46,7 +46,7 @@ t.teardown(() => process.chdir(home))
 
 /** The command as a process of its own. */
 const migrateAlone = (args: string[], env: Record<string, string> = {}) =>
-  run(CHILD_PROGRAM[0] as string, [...CHILD_PROGRAM.slice(1), 'migrate', ...args], empty, env)
+  run(...childCommand(['migrate', ...args]), empty, env)
 
 /** The same in this process, which takes a tenth of the time; one call at a time. */
 async function migrate(args: string[], env: Record<string, string> = {}): Promise<Run> {
@@ -209,6 +209,14 @@ t.test('The packed package brings its migrations and needs no sources', async (t
     cpSync(join(ROOT, path), join(installed, path))
   }
   symlinkSync(join(ROOT, 'node_modules'), join(installed, 'node_modules'))
+  const compiler = join(ROOT, 'node_modules/typescript/bin/tsc')
+  const built = ['-p', join(ROOT, 'tsconfig.build.json'), '--incremental', 'false', '--outDir', join(installed, 'dist')]
+  await run(process.execPath, [compiler, ...built, '--declaration', 'false', '--sourceMap', 'false'], ROOT)
+  const library = `
+    const { runMigrations } = await import('annals')
+    console.log((await runMigrations(${JSON.stringify(await newDatabase(t))})).length)`
+  const byLibrary = await run(process.execPath, ['--input-type=module', '-e', library], folder)
+  t.match(byLibrary, { code: 0, out: `${FILES.length}\n` }, 'the library finds them too')
   await run(process.execPath, [join(ROOT, 'scripts/bundle.mjs'), join(installed, 'dist')], ROOT)
   const licences = readFileSync(join(installed, 'dist/licences.txt'), 'utf8')
   for (const name of ['fastify', 'kysely', 'pg'])

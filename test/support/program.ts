@@ -12,5 +12,8 @@ export const PROGRAM: readonly string[] = [
   MAIN,
 ]
 
-/** The same for a process that this one starts: `env -u`, because tap has NODE_OPTIONS load itself into every child. */
-export const CHILD_PROGRAM: readonly string[] = ['/usr/bin/env', '-u', 'NODE_OPTIONS', ...PROGRAM]
+/** The same with `args`, for `spawn`: by `env -u`, because tap has NODE_OPTIONS load itself into every child. */
+export const childCommand = (args: string[]): [string, string[]] => [
+  '/usr/bin/env',
+  ['-u', 'NODE_OPTIONS', ...PROGRAM, ...args],
+]

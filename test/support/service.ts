@@ -8,7 +8,7 @@ import { loadSettings } from '../../src/config.ts'
 import { openLog } from '../../src/logger.ts'
 import { type Service, startService } from '../../src/service.ts'
 import type { Teardown } from './postgres.ts'
-import { CHILD_PROGRAM } from './program.ts'
+import { childCommand } from './program.ts'
 
 type Environment = Record<string, string>
 
@@ -56,8 +56,7 @@ export interface Child {
 
 /** `annals <args>` as a process of its own, with nothing in its environment but `env`; killed after the test. */
 export function spawnAnnals(t: Teardown, args: string[], env: Environment = {}, cwd?: string): Child {
-  const [program, ...before] = CHILD_PROGRAM as [string, ...string[]]
-  const child = spawn(program, [...before, ...args], {
+  const child = spawn(...childCommand(args), {
     env: { PATH: process.env['PATH'] ?? '', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(cwd === undefined ? {} : { cwd }),

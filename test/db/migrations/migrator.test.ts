@@ -21,7 +21,7 @@ import type { AppError } from '../../../src/errors.ts'
 import { VERSION } from '../../../src/version.ts'
 import { startPooler } from '../../support/pooler.ts'
 import { createTestDatabase, runSql, type Teardown, testFolder, withDatabase } from '../../support/postgres.ts'
-import { CHILD_PROGRAM } from '../../support/program.ts'
+import { childCommand } from '../../support/program.ts'
 
 const server = await createTestDatabase(t)
 const FILES = readMigrations(MIGRATIONS_FOLDER)
@@ -200,8 +200,7 @@ t.test('Five processes that start at once apply each migration exactly once', as
   const url = await newDatabase(t)
   const runs = await Promise.all(
     Array.from({ length: 5 }, async () => {
-      const [program, ...before] = CHILD_PROGRAM as [string, ...string[]]
-      const child = spawn(program, [...before, 'migrate', 'up', '--json', '--database-url', url])
+      const child = spawn(...childCommand(['migrate', 'up', '--json', '--database-url', url]))
       const chunks: Buffer[] = []
       child.stdout.on('data', (chunk) => chunks.push(chunk))
       const code = await new Promise((resolve) => child.once('close', resolve))
